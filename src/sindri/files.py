@@ -1,0 +1,355 @@
+"""Reading into wipeable memory, and writing so that nobody ever sees half a file.
+
+This is the only room that opens a file for writing. A file is made next to its target with its final mode from the
+first byte, synced, and renamed over it: a reader sees the old content or the new one, and a crash leaves the old one.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+
+from sindri.errors import OutputError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from types import TracebackType
+    from typing import Self
+
+    from sindri.secret import SecretMemory
+
+LINE_FEED = 0x0A
+_READ_STEP_BYTES = 64 * 1024
+_CLOEXEC = getattr(os, "O_CLOEXEC", 0)
+_NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
+_NONBLOCK = getattr(os, "O_NONBLOCK", 0)
+_BINARY = getattr(os, "O_BINARY", 0)
+
+_KINDS = (
+    (stat.S_ISDIR, "it is a directory"),
+    (stat.S_ISFIFO, "it is a named pipe"),
+    (stat.S_ISSOCK, "it is a socket"),
+    (stat.S_ISCHR, "it is a device"),
+    (stat.S_ISBLK, "it is a device"),
+)
+_REASONS = {
+    errno.ENOENT: "it does not exist",
+    errno.ENOTDIR: "a part of its path is not a folder",
+    errno.EACCES: "permission denied",
+    errno.EPERM: "permission denied",
+    errno.EISDIR: "it is a directory",
+    errno.ELOOP: "its symbolic links go round in a circle",
+    errno.ENOSPC: "no space left on the device",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EROFS: "the file system is read-only",
+    errno.ENAMETOOLONG: "its name is too long",
+}
+
+
+class UnsuitableFileError(OSError):
+    """What lies at the path is not a file of the kind, or of the size, that may be read."""
+
+
+def describe_os_error(error: OSError) -> str:
+    """Return what went wrong, in words that fit after a colon."""
+    if isinstance(error, UnsuitableFileError):
+        return str(error)
+    if error.errno is None:
+        return str(error) or type(error).__name__
+    return _REASONS.get(error.errno) or os.strerror(error.errno)
+
+
+def size_text(size_bytes: int) -> str:
+    """Return a size for people: B below 1024, then KB and MB with one decimal, 1024-based."""
+    if size_bytes < 1024:
+        return f"{size_bytes} B"
+    if size_bytes < 1024 * 1024:
+        return f"{size_bytes / 1024:.1f} KB"
+    return f"{size_bytes / 1024 / 1024:.1f} MB"
+
+
+def open_regular(path: str) -> tuple[int, os.stat_result]:
+    """Return a descriptor for reading the regular file at *path*, and its status.
+
+    Opening never blocks: a named pipe is refused by what it is, not waited for.
+
+    Raises:
+        OSError: it cannot be opened, or is not a regular file (`UnsuitableFileError`).
+    """
+    descriptor = os.open(path, os.O_RDONLY | _NONBLOCK | _CLOEXEC | _BINARY)
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise UnsuitableFileError(_kind(status.st_mode))
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor, status
+
+
+def _kind(mode: int) -> str:
+    for matches, words in _KINDS:
+        if matches(mode):
+            return words
+    return "it is not a regular file"
+
+
+def read_secret_file(path: str, memory: SecretMemory, *, limit_bytes: int) -> tuple[memoryview, os.stat_result]:
+    """Return the content of a regular file in wipeable memory, and its status.
+
+    The file is opened once and read straight into the buffer; no other copy of it is made in this process.
+
+    Raises:
+        OSError: it cannot be read, is not a regular file, or holds more than *limit_bytes*.
+    """
+    descriptor, status = open_regular(path)
+    try:
+        if status.st_size > limit_bytes:
+            raise UnsuitableFileError(f"it is larger than {size_text(limit_bytes)}")
+        return _read_all(descriptor, memory, status.st_size, limit_bytes), status
+    finally:
+        os.close(descriptor)
+
+
+def read_secret_pipe(path: str, memory: SecretMemory, *, limit_bytes: int) -> memoryview:
+    """Return all that comes through the pipe (or file) at *path*, waiting for its end: the form of `<(command)`.
+
+    Raises:
+        OSError: it cannot be read, is a directory or a device, or gives more than *limit_bytes*.
+    """
+    descriptor = os.open(path, os.O_RDONLY | _CLOEXEC | _BINARY)
+    try:
+        return read_secret_descriptor(descriptor, memory, limit_bytes=limit_bytes)
+    finally:
+        os.close(descriptor)
+
+
+def read_secret_descriptor(descriptor: int, memory: SecretMemory, *, limit_bytes: int) -> memoryview:
+    """Return all that is left to read from an open descriptor, such as standard input. It stays open.
+
+    Raises:
+        OSError: it cannot be read, is a directory, or gives more than *limit_bytes*.
+    """
+    status = os.fstat(descriptor)
+    if stat.S_ISDIR(status.st_mode) or stat.S_ISBLK(status.st_mode):
+        raise UnsuitableFileError(_kind(status.st_mode))
+    expected_bytes = status.st_size if stat.S_ISREG(status.st_mode) else 0
+    return _read_all(descriptor, memory, min(expected_bytes, limit_bytes), limit_bytes)
+
+
+def _read_all(descriptor: int, memory: SecretMemory, expected_bytes: int, limit_bytes: int) -> memoryview:
+    # One byte more than expected, so that the end is seen without a second buffer.
+    buffer = memory.allocate(expected_bytes + 1)
+    filled = 0
+    while True:
+        if filled == len(buffer):
+            larger = memory.allocate(len(buffer) + _READ_STEP_BYTES)
+            larger[:filled] = buffer
+            buffer[:] = bytes(filled)
+            buffer = larger
+        count = _read_into(descriptor, buffer[filled:])
+        if count == 0:
+            return buffer[:filled]
+        filled += count
+        if filled > limit_bytes:
+            raise UnsuitableFileError(f"it is larger than {size_text(limit_bytes)}")
+
+
+def _read_into(descriptor: int, buffer: memoryview) -> int:
+    if hasattr(os, "readv"):
+        return os.readv(descriptor, [buffer])
+    piece = os.read(descriptor, len(buffer))  # Windows: the copy in `piece` cannot be wiped
+    buffer[: len(piece)] = piece
+    return len(piece)
+
+
+def write_all(descriptor: int, chunks: Iterable[bytes | memoryview]) -> None:
+    """Write *chunks* one after the other, without gluing them together in memory first.
+
+    Raises:
+        OSError: the descriptor takes no more.
+    """
+    for chunk in chunks:
+        rest = memoryview(chunk)
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+
+
+def write_atomically(
+    path: str, chunks: Iterable[bytes | memoryview], *, mode: int = 0o600, replace: bool = True
+) -> None:
+    """Put a file with this content at *path*: whole, or not at all.
+
+    A new file gets *mode*; one that is replaced keeps its own mode and owner. A symbolic link at *path* is refused:
+    following it would write where nobody asked to, replacing it would cut off what it points to.
+
+    Raises:
+        OutputError: it cannot be written. What was at *path* before is still there, and nothing is left beside it.
+    """
+    try:
+        present = os.lstat(path)
+    except FileNotFoundError:
+        present = None
+    except OSError as error:
+        raise _output_error(path, error) from None
+    if present is not None:
+        _check_replaceable(path, present, replace=replace)
+        mode = stat.S_IMODE(present.st_mode)
+    folder, name = os.path.split(path)
+    temporary = os.path.join(folder, f".{name}.{os.urandom(6).hex()}.tmp")
+    try:
+        _write_new(temporary, chunks, mode=mode, owner=present)
+        try:
+            if replace:
+                os.replace(temporary, path)
+            else:
+                os.link(temporary, path)  # fails when somebody made the file meanwhile, which a rename would not
+        finally:
+            _unlink_if_there(temporary)
+        _sync_folder(folder or ".")
+    except OSError as error:
+        raise _output_error(path, error) from None
+
+
+def _check_replaceable(path: str, present: os.stat_result, *, replace: bool) -> None:
+    if stat.S_ISLNK(present.st_mode):
+        raise OutputError(f"Cannot write {path}: it is a symbolic link", hint="name the file that it points to")
+    if not stat.S_ISREG(present.st_mode):
+        raise OutputError(f"Cannot write {path}: {_kind(present.st_mode)}")
+    if not replace:
+        raise OutputError(f"Cannot write {path}: it exists already")
+
+
+def _write_new(path: str, chunks: Iterable[bytes | memoryview], *, mode: int, owner: os.stat_result | None) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NOFOLLOW | _CLOEXEC | _BINARY, 0o600)
+    try:
+        if hasattr(os, "fchmod"):
+            if owner is not None and (owner.st_uid, owner.st_gid) != (os.geteuid(), os.getegid()):
+                _keep_owner(descriptor, owner)
+            os.fchmod(descriptor, mode)
+        write_all(descriptor, chunks)
+        os.fsync(descriptor)
+    except BaseException:
+        _unlink_if_there(path)
+        raise
+    finally:
+        os.close(descriptor)
+
+
+def _keep_owner(descriptor: int, owner: os.stat_result) -> None:
+    # Without privileges only the group can follow, and only to a group of our own. Losing it is no reason to fail:
+    # the file then belongs to who changed it, as after any editor's save.
+    for uid, gid in ((owner.st_uid, owner.st_gid), (-1, owner.st_gid)):
+        try:
+            os.fchown(descriptor, uid, gid)
+        except PermissionError:
+            continue
+        return
+
+
+def _unlink_if_there(path: str) -> None:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        return
+
+
+def _sync_folder(folder: str) -> None:
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY | _CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # some network file systems cannot sync a folder
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def append_to(path: str, data: bytes) -> None:
+    """Append *data* to the existing or new file at *path*, on a line of its own.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | _CLOEXEC | _BINARY, 0o600)
+        try:
+            if os.lseek(descriptor, 0, os.SEEK_END):
+                os.lseek(descriptor, -1, os.SEEK_END)
+                if os.read(descriptor, 1) != b"\n":
+                    data = b"\n" + data
+            write_all(descriptor, [data])
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise _output_error(path, error) from None
+
+
+class FolderLock:
+    """Held while files of one folder are read, changed and written back: a second writer waits for its turn.
+
+    The lock is the folder's own (flock(2)), so nothing is left behind. On Windows nothing is locked.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder or "."
+        self._descriptor = -1
+
+    def __enter__(self) -> Self:
+        """Wait for the lock.
+
+        Raises:
+            OutputError: the folder cannot be opened.
+        """
+        if os.name == "posix":
+            import fcntl
+
+            try:
+                self._descriptor = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | _CLOEXEC)
+                fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+            except OSError as error:
+                raise _output_error(self._folder, error) from None
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+
+
+class PrivateFolder:
+    """A folder that only this user can enter, gone with everything in it when the context ends."""
+
+    def __init__(self) -> None:
+        self.path = ""
+
+    def __enter__(self) -> Self:
+        import tempfile
+
+        self.path = tempfile.mkdtemp(prefix="sindri-")  # mode 0700 from the start
+        return self
+
+    def write(self, name: str, value: bytes | memoryview, *, mode: int) -> str:
+        """Put a file into the folder and return its path.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        path = os.path.join(self.path, name)
+        try:
+            _write_new(path, [value], mode=mode, owner=None)
+        except OSError as error:
+            raise _output_error(path, error) from None
+        return path
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        for name in os.listdir(self.path):
+            os.unlink(os.path.join(self.path, name))
+        os.rmdir(self.path)
+
+
+def _output_error(path: str, error: OSError) -> OutputError:
+    return OutputError(f"Cannot write {path}: {describe_os_error(error)}")
