@@ -1,0 +1,1 @@
+"""The sources: each answers a batch of candidates."""
