@@ -1,0 +1,42 @@
+"""Whether git would take a file along: asked whenever a secret is written into a folder."""
+
+from __future__ import annotations
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from sindri.cli.console import Console
+
+
+def find_repository(folder: str) -> str | None:
+    """Return the folder that holds `.git`, from *folder* upwards; None outside a repository."""
+    place = os.path.abspath(folder)
+    while True:
+        if os.path.exists(os.path.join(place, ".git")):
+            return place
+        parent = os.path.dirname(place)
+        if parent == place:
+            return None
+        place = parent
+
+
+def is_ignored(path: str) -> bool | None:
+    """Return whether git leaves *path* alone. A file that is already tracked is not ignored, whatever the rules say.
+
+    None: *path* is in no repository, or there is no git to ask.
+    """
+    folder, name = os.path.split(os.path.abspath(path))
+    if find_repository(folder) is None:
+        return None
+    from sindri.process.queries import exit_code_of
+
+    code = exit_code_of(("git", "-C", folder, "check-ignore", "--quiet", "--", name))
+    return {0: True, 1: False}.get(-1 if code is None else code)
+
+
+def warn_unless_ignored(path: str, console: Console) -> None:
+    """Warn that a file with secrets would be committed."""
+    if is_ignored(path) is False:
+        name = os.path.basename(path)
+        console.warning(f"{name} is not ignored by git; run: echo '{name}' >> .gitignore")

@@ -1,0 +1,37 @@
+"""Signals while something must be put back: the terminal's echo, a half-written file."""
+
+from __future__ import annotations
+
+import signal
+
+from sindri.cli.endings import SignalReceivedError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import FrameType, TracebackType
+    from typing import NoReturn, Self
+
+_ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT") if hasattr(signal, name))
+
+
+class CleanInterrupts:
+    """While the context lasts, signals that end the process raise `SignalReceivedError` instead."""
+
+    def __init__(self) -> None:
+        self._before: dict[signal.Signals, object] = {}
+
+    def __enter__(self) -> Self:
+        for number in _ENDING:
+            before = signal.getsignal(number)
+            if before is not signal.SIG_IGN:  # `nohup` and background jobs ignore some on purpose
+                self._before[number] = before
+                signal.signal(number, _raise)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        for number, before in self._before.items():
+            signal.signal(number, before)  # type: ignore[arg-type]
+
+
+def _raise(number: int, _frame: FrameType | None) -> NoReturn:
+    raise SignalReceivedError(number)
