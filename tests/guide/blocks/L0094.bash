@@ -1,0 +1,5 @@
+# Validate secrets are resolvable
+sindri secrets validate
+
+# Deploy
+sindri deploy

@@ -1,0 +1,2 @@
+echo 'hvs.xxxxx' > ~/.vault-token
+chmod 600 ~/.vault-token

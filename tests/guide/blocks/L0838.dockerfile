@@ -1,0 +1,3 @@
+# Auto-generated in e2b.Dockerfile
+ENV ANTHROPIC_API_KEY="sk-ant-..."
+ENV DATABASE_PASSWORD="..."

@@ -1,0 +1,2 @@
+# Vault supports automatic rotation and versioning
+vault kv put secret/sindri/prod/database password=new_password

@@ -1,0 +1,1 @@
+sindri secrets s3 init --bucket my-team-secrets --region us-east-1
