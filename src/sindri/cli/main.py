@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
@@ -30,6 +31,8 @@ _LEADING_WITH_VALUE = ("--config", "--env-file")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code. `run` does not return: it becomes the command."""
+    # Everything a command makes lives until it ends: looking for garbage meanwhile takes a tenth of the time.
+    gc.disable()
     _occupy_closed_descriptors()
     let_interrupts_end_the_process()
     words = list(sys.argv[1:] if arguments is None else arguments)

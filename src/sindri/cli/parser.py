@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
 _HELP_WIDTH = 100
 
+# argparse asks gettext for each of its titles, which imports `locale` and searches the disk for catalogues that nobody
+# ships: a millisecond of every command. Untranslated, the help is also the same text everywhere.
+argparse._ = str  # type: ignore[attr-defined]
+
 
 class HelpShownError(Exception):
     """Help was asked for and printed: there is nothing else to do."""

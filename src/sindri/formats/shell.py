@@ -67,9 +67,13 @@ def _assignment(name: str, value: bytes) -> bytes:
     key = name.encode()
     if not value.translate(None, _PLAIN):
         return b"export %b='%b'" % (key, value)
-    # `...` drops trailing newlines, hence the dot, which is cut off again. A dot, because in the multi-byte encodings
-    # of East Asia a letter or `_` may be the second half of a character, and then `%_` finds nothing.
+    body = value.rstrip(b"\n")
     # Backquotes, because the parentheses of `$(...)` are a pattern to zsh with GLOB_SUBST (and to `emulate sh`).
-    # `printf` is built into the shells: no value is seen in the arguments of a process.
-    escaped = b"".join(map(_ESCAPES.__getitem__, value))
-    return b'%b="`printf %%b \'%b.\'`"; %b="${%b%%.}"; export %b' % (key, escaped, key, key, key)
+    # `printf` is built into these shells: no value is seen in the arguments of a process.
+    text = b"`printf %%b '%b'`" % b"".join(map(_ESCAPES.__getitem__, body))
+    if body == value:
+        return b'export %b="%b"' % (key, text)
+    # Backquotes drop the newlines at the end, so these are made with a dot behind them, which is cut off again. Only
+    # these: from a value that is not text in the user's locale, `${NAME%.}` of bash 5.2 cuts off anything.
+    newlines = _ESCAPES[0x0A] * (len(value) - len(body))
+    return b"%b=\"`printf %%b '%b.'`\"; export %b=\"%b${%b%%.}\"" % (key, newlines, key, text, key)

@@ -47,48 +47,48 @@ class EnvSource:
 
     def ladder(self, batch: Sequence[Candidate]) -> list[list[Outcome]]:
         """Return every rung of each secret, whether or not one above has it."""
-        return [list(self._rungs(candidate)) for candidate in batch]
+        return [[self._outcome(candidate, *rung) for rung in self._rungs(candidate)] for candidate in batch]
 
     def _first(self, candidate: Candidate) -> Outcome:
         checked: list[str] = []
-        for outcome in self._rungs(candidate):
-            if outcome.status != "missing":
-                return outcome
-            checked.extend(outcome.checked)
+        for where, mark, answer in self._rungs(candidate):
+            if answer is not None:
+                return self._outcome(candidate, where, mark, answer)
+            checked.append(mark)
         return Outcome(spec=candidate.spec, source="env", status="missing", checked=tuple(checked))
 
-    def _rungs(self, candidate: Candidate) -> Iterator[Outcome]:
+    def _rungs(self, candidate: Candidate) -> Iterator[tuple[str, str, Secret | AccessDeniedError | None]]:
+        """Yield each place in turn: its name, how "Checked:" writes it, and what it has."""
         name = candidate.spec.name
         if "shell" in candidate.rungs:
-            yield self._outcome(candidate, self._environment.from_shell(name), "shell environment", f"${name}")
+            yield "shell environment", f"${name}", self._environment.from_shell(name)
         if "files" in candidate.rungs:
             present = {file.label: file for file in self._environment.files()}
             for label in self._environment.file_labels:
-                secret = present[label].lookup(name) if label in present else None
-                yield self._outcome(candidate, secret, label, label)
+                yield label, label, present[label].lookup(name) if label in present else None
         from_file = getattr(candidate.spec, "from_file", None)
         if "fromFile" in candidate.rungs and from_file is not None:
-            yield self._read_from_file(candidate, from_file)
+            yield from_file, from_file, self._read_from_file(name, from_file)
 
     @staticmethod
-    def _outcome(candidate: Candidate, secret: Secret | None, where: str, checked: str) -> Outcome:
-        if secret is None:
-            return Outcome(spec=candidate.spec, source="env", status="missing", where=where, checked=(checked,))
-        return Outcome(spec=candidate.spec, source="env", status="found", secret=secret, where=where)
+    def _outcome(candidate: Candidate, where: str, mark: str, answer: Secret | AccessDeniedError | None) -> Outcome:
+        if answer is None:
+            return Outcome(spec=candidate.spec, source="env", status="missing", where=where, checked=(mark,))
+        if isinstance(answer, Secret):
+            return Outcome(spec=candidate.spec, source="env", status="found", secret=answer, where=where)
+        return Outcome(spec=candidate.spec, source="env", status="denied", where=where, error=answer)
 
-    def _read_from_file(self, candidate: Candidate, from_file: str) -> Outcome:
-        spec = candidate.spec
+    def _read_from_file(self, name: str, from_file: str) -> Secret | AccessDeniedError | None:
         path = os.path.join(self._folder, os.path.expanduser(from_file))
         try:
             content, _ = read_secret_file(path, self._memory, limit_bytes=_FROM_FILE_LIMIT_BYTES)
         except (FileNotFoundError, NotADirectoryError):
-            return Outcome(spec=spec, source="env", status="missing", where=from_file, checked=(from_file,))
+            return None
         except OSError as error:
-            problem = AccessDeniedError(
-                f"Cannot read {spec.name} from {from_file}: {describe_os_error(error)}", subject=f"File: {path}"
+            return AccessDeniedError(
+                f"Cannot read {name} from {from_file}: {describe_os_error(error)}", subject=f"File: {path}"
             )
-            return Outcome(spec=spec, source="env", status="denied", where=from_file, error=problem)
         # One line feed is how editors and `echo` end a file. A carriage return before it is part of the value.
         if content and content[-1] == LINE_FEED:
             content = content[:-1]
-        return Outcome(spec=spec, source="env", status="found", secret=Secret(content, self._memory), where=from_file)
+        return Secret(content, self._memory)

@@ -20,8 +20,14 @@ def test_nothing_to_export_is_no_output():
     assert shell.render([]) == b""
 
 
-def test_another_value_is_written_in_octal_with_a_dot_that_keeps_its_last_newline():
-    assert shell.render([("A", b"a b\xff\n")]) == b'A="`printf %b \'a\\0040b\\0377\\0012.\'`"; A="${A%.}"; export A\n'
+def test_another_value_is_written_in_octal_for_printf():
+    assert shell.render([("A", b"a b\xff")]) == b"export A=\"`printf %b 'a\\0040b\\0377'`\"\n"
+
+
+def test_newlines_at_the_end_are_written_with_a_dot_behind_them_which_is_cut_off_again():
+    assert shell.render([("A", b"a \n\n")]) == (
+        b"A=\"`printf %b '\\0012\\0012.'`\"; export A=\"`printf %b 'a\\0040'`${A%.}\"\n"
+    )
 
 
 def test_statements_are_separated_by_semicolons_because_newlines_are_lost_in_an_unquoted_eval():
