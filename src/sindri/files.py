@@ -36,15 +36,16 @@ _KINDS = (
 )
 _REASONS = {
     errno.ENOENT: "it does not exist",
-    errno.ENOTDIR: "a part of its path is not a folder",
+    errno.ENOTDIR: "a part of its path is not a directory",
     errno.EACCES: "permission denied",
     errno.EPERM: "permission denied",
     errno.EISDIR: "it is a directory",
-    errno.ELOOP: "its symbolic links go round in a circle",
+    errno.ELOOP: "its links lead in a circle",
     errno.ENOSPC: "no space left on the device",
     errno.EDQUOT: "the disk quota is used up",
     errno.EROFS: "the file system is read-only",
-    errno.ENAMETOOLONG: "its name is too long",
+    errno.ENAMETOOLONG: "its path is too long",
+    errno.ENXIO: "it is a socket or a device, not a file",
 }
 
 

@@ -20,7 +20,17 @@ if TYPE_CHECKING:
 
 _ENV_FILES = (".env.local", ".env", ".env.example")
 _LIMIT_BYTES = 16 * 1024 * 1024
-_IGNORED = (".env.local", ".env.*.local", ".sindri-master.key", ".env.secrets")
+_IGNORED = (
+    ".env.local",
+    ".env.*.local",
+    ".sindri-master.key",
+    "*.key",
+    "/certs/*.key",
+    "/certs/*.pem",
+    "/secrets/",
+    ".env.secrets",
+)
+"""The guide's list, "Never Commit Secrets"."""
 
 _HEAD = """\
 # The secrets of this project: what is needed, never the values.

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import stat
 
 from sindri.errors import ManifestError
+from sindri.files import describe_os_error, open_regular
 from sindri.manifest.loader import MAX_BYTES, parse_manifest
 
 TYPE_CHECKING = False
@@ -13,18 +13,6 @@ if TYPE_CHECKING:
     from sindri.model import Manifest
 
 FILE_NAME = "sindri.yaml"
-
-# Not there on Windows, where neither FIFOs nor terminals can be opened by such a name.
-_NOT_WAITING = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_CLOEXEC", 0)
-_FLAGS = os.O_RDONLY | _NOT_WAITING | getattr(os, "O_BINARY", 0)
-
-_KINDS = (
-    (stat.S_ISDIR, "it is a directory"),
-    (stat.S_ISFIFO, "it is a pipe, not a file"),
-    (stat.S_ISCHR, "it is a device, not a file"),
-    (stat.S_ISBLK, "it is a device, not a file"),
-    (stat.S_ISSOCK, "it is a socket, not a file"),
-)
 
 
 def load_manifest(path: str | os.PathLike[str] | None = None) -> Manifest:
@@ -55,11 +43,13 @@ def find_manifest(start: str) -> str:
     folder = os.path.abspath(start)
     home = os.path.expanduser("~")
     homes = (home, os.path.realpath(home))
-    looked = []
+    looked: list[str] = []
     while True:
         candidate = os.path.join(folder, FILE_NAME)
         # A link to nothing or a directory of that name is somebody's mistake: it is found, and reading it says so.
         if os.path.lexists(candidate):
+            if looked:
+                _refuse_a_strangers(candidate)
             return candidate
         looked.append(folder)
         parent = os.path.dirname(folder)
@@ -73,6 +63,15 @@ def find_manifest(start: str) -> str:
     )
 
 
+def _refuse_a_strangers(path: str) -> None:
+    # As git does with repositories: in a folder below `/tmp` the search would take a file that anybody put there.
+    if os.name == "posix" and os.lstat(path).st_uid not in (os.geteuid(), 0):
+        raise ManifestError(
+            f"{path} belongs to another user and is not used by itself",
+            hint=f"if you trust it, name it: --config {path}",
+        )
+
+
 def _current_folder() -> str:
     try:
         return os.getcwd()
@@ -83,48 +82,25 @@ def _current_folder() -> str:
 def _read(path: str, display: str) -> bytes:
     """Return the file's bytes, at most one more than a manifest may have."""
     try:
-        descriptor = os.open(path, _FLAGS)
-    except (OSError, ValueError) as error:
-        raise _unreadable(error, path, display) from None
-    try:
-        mode = os.fstat(descriptor).st_mode
-        if not stat.S_ISREG(mode):
-            kind = next((text for is_kind, text in _KINDS if is_kind(mode)), "it is not a file")
-            raise ManifestError(f"Cannot read {display}: {kind}")
-        parts = []
-        left = MAX_BYTES + 1
-        while left > 0:
-            part = os.read(descriptor, left)
-            if not part:
-                break
-            parts.append(part)
-            left -= len(part)
-        return b"".join(parts)
-    except OSError as error:
-        raise _unreadable(error, path, display) from None
-    finally:
-        os.close(descriptor)
-
-
-def _unreadable(error: OSError | ValueError, path: str, display: str) -> ManifestError:
-    if isinstance(error, ValueError):
-        return ManifestError("Cannot read the manifest: its path holds a NUL character")
-    if isinstance(error, FileNotFoundError):
+        descriptor, _ = open_regular(path)
+        try:
+            return _read_up_to(descriptor, MAX_BYTES + 1)
+        finally:
+            os.close(descriptor)
+    except ValueError:
+        raise ManifestError("Cannot read the manifest: its path holds a NUL character") from None
+    except FileNotFoundError:
         if os.path.islink(path):
-            return ManifestError(f"Cannot read {display}: it is a link to a file that does not exist")
+            raise ManifestError(f"Cannot read {display}: it is a link to a file that does not exist") from None
         hint = "`sindri init` writes one in the current folder"
-        return ManifestError(f"Manifest not found: {display}", hint=hint)
-    if os.path.isdir(path):  # Windows does not open directories
-        return ManifestError(f"Cannot read {display}: it is a directory")
-    import errno
+        raise ManifestError(f"Manifest not found: {display}", hint=hint) from None
+    except OSError as error:
+        raise ManifestError(f"Cannot read {display}: {describe_os_error(error)}") from None
 
-    reasons = {
-        errno.EACCES: "permission denied",
-        errno.EPERM: "permission denied",
-        errno.ELOOP: "its links lead in a circle",
-        errno.ENXIO: "it is a socket or a device, not a file",
-        errno.ENOTDIR: "a part of its path is not a directory",
-        errno.ENAMETOOLONG: "its path is too long",
-    }
-    reason = reasons.get(error.errno or 0) or error.strerror or type(error).__name__
-    return ManifestError(f"Cannot read {display}: {reason}")
+
+def _read_up_to(descriptor: int, size_bytes: int) -> bytes:
+    parts = []
+    while size_bytes > 0 and (part := os.read(descriptor, size_bytes)):
+        parts.append(part)
+        size_bytes -= len(part)
+    return b"".join(parts)

@@ -118,11 +118,11 @@ def test_a_folder_of_that_name_is_found_and_refused(project):
 
 def test_a_pipe_is_refused_without_waiting_for_a_writer(project):
     os.mkfifo(project / "sindri.yaml")
-    assert refusal(None).problem == "Cannot read sindri.yaml: it is a pipe, not a file"
+    assert refusal(None).problem == "Cannot read sindri.yaml: it is a named pipe"
 
 
 def test_a_device_is_refused():
-    assert refusal("/dev/null").problem == "Cannot read /dev/null: it is a device, not a file"
+    assert refusal("/dev/null").problem == "Cannot read /dev/null: it is a device"
 
 
 def test_a_socket_is_refused(project):
@@ -214,3 +214,14 @@ def test_reading_leaves_the_file_as_it_was_and_no_descriptor_open(project):
     again = os.dup(0)
     os.close(again)
     assert again == free
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="giving a file to another user needs root")
+def test_a_strangers_manifest_in_a_parent_folder_is_used_only_when_it_is_named(project, monkeypatch):
+    (project / "sindri.yaml").write_text("secrets: []\n")
+    os.chown(project / "sindri.yaml", 12345, 12345)
+    (project / "below").mkdir()
+    assert load_manifest().secrets == ()  # the current folder's own
+    monkeypatch.chdir(project / "below")
+    assert "belongs to another user" in refusal(None).problem
+    assert load_manifest(project / "sindri.yaml").secrets == ()
