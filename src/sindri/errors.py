@@ -146,6 +146,18 @@ class ProviderError(SindriError):
     exit_code = 7
 
 
+class ToolMissingError(ProviderError):
+    """A target's own program is not installed, or is too old."""
+
+    code = "tool-missing"
+
+
+class ToolFailedError(ProviderError):
+    """A target's own program ended with an error, or did not end in time."""
+
+    code = "tool-failed"
+
+
 class UnrepresentableValueError(ProviderError):
     """A value cannot be written for its target so that the target reads the same bytes."""
 

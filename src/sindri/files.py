@@ -290,35 +290,66 @@ def append_to(path: str, data: bytes) -> None:
         raise _output_error(path, error) from None
 
 
-class FolderLock:
-    """Held while files of one folder are read, changed and written back: a second writer waits for its turn.
+def write_new_file(path: str, chunks: Iterable[bytes | memoryview], *, mode: int) -> None:
+    """Make a file that must not exist yet, with its final mode from the first byte; half a file is removed again.
 
-    The lock is the folder's own (flock(2)), so nothing is left behind. On Windows nothing is locked.
+    Raises:
+        OutputError: it exists, or cannot be written.
     """
+    try:
+        _write_new(path, chunks, mode=mode, owner=None)
+    except OSError as error:
+        raise _output_error(path, error) from None
 
-    def __init__(self, folder: str) -> None:
-        self._folder = folder or "."
-        self._descriptor = -1
 
-    def __enter__(self) -> Self:
-        """Wait for the lock.
+def remove_file(path: str) -> bool:
+    """Remove a file; return whether it was there.
 
-        Raises:
-            OutputError: the folder cannot be opened.
-        """
-        if os.name == "posix":
-            import fcntl
+    Raises:
+        OutputError: it is there and cannot be removed.
+    """
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise OutputError(f"Cannot remove {path}: {describe_os_error(error)}") from None
+    return True
 
-            try:
-                self._descriptor = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | _CLOEXEC)
-                fcntl.flock(self._descriptor, fcntl.LOCK_EX)
-            except OSError as error:
-                raise _output_error(self._folder, error) from None
-        return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
+def file_starts_with(path: str, head: bytes) -> bool | None:
+    """Return whether the regular file at *path* begins with *head*; None when nothing is there.
+
+    Raises:
+        OutputError: it cannot be looked at.
+    """
+    try:
+        descriptor, _ = open_regular(path)
+    except FileNotFoundError:
+        return None
+    except UnsuitableFileError:
+        return False
+    except OSError as error:
+        raise OutputError(f"Cannot read {path}: {describe_os_error(error)}") from None
+    try:
+        return os.read(descriptor, len(head)) == head
+    finally:
+        os.close(descriptor)
+
+
+def make_private_folder(path: str) -> None:
+    """Make a folder, and its parents, that only this user can enter; one that is there stays as it is.
+
+    Raises:
+        OutputError: it cannot be made.
+    """
+    try:
+        if os.path.isdir(path):
+            return
+        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+        os.mkdir(path, 0o700)
+    except OSError as error:
+        raise _output_error(path, error) from None
 
 
 class PrivateFolder:

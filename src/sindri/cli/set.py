@@ -19,12 +19,12 @@ from sindri.errors import (
 )
 from sindri.files import (
     LINE_FEED,
-    FolderLock,
     describe_os_error,
     read_secret_descriptor,
     read_secret_file,
     write_atomically,
 )
+from sindri.locks import FolderLock
 from sindri.model import EnvSpec, FileSpec, VaultSpec
 from sindri.secret import SecretMemory
 

@@ -76,4 +76,4 @@ def _assignment(name: str, value: bytes) -> bytes:
     # Backquotes drop the newlines at the end, so these are made with a dot behind them, which is cut off again. Only
     # these: from a value that is not text in the user's locale, `${NAME%.}` of bash 5.2 cuts off anything.
     newlines = _ESCAPES[0x0A] * (len(value) - len(body))
-    return b"%b=\"`printf %%b '%b.'`\"; export %b=\"%b${%b%%.}\"" % (key, newlines, key, text, key)
+    return b'%b="`printf %%b \'%b.\'`"; export %b="%b${%b%%.}"' % (key, newlines, key, text, key)

@@ -1,0 +1,127 @@
+"""`sindri deploy`: deliver the secrets and start the project where it runs."""
+
+from __future__ import annotations
+
+import os
+
+from sindri.cli.interrupts import CleanInterrupts
+from sindri.cli.options import add_json_option, add_resolve_options
+from sindri.cli.preflight import preflight
+from sindri.cli.session import manifest_of, open_manifest, raise_failures, say_notes
+from sindri.cli.target import add_target_options, choose_provider, make_choices
+from sindri.errors import ResolutionError
+from sindri.providers.base import build_provider
+from sindri.providers.execution import Execution
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from sindri.cli.console import Console
+    from sindri.cli.parser import CommandParser
+    from sindri.providers.base import Plan
+
+DETAILS = """\
+Everything is checked before anything is written: every secret is found, every value can be carried exactly.
+--dry-run prints every file and every command, without a value; it resolves nothing and starts nothing but checks.
+--dry-run --check-values also resolves the secrets and checks them, and still writes nothing."""
+
+
+def configure(parser: CommandParser) -> None:
+    """Add the command's own options."""
+    add_target_options(parser)
+    parser.add_argument("--dry-run", action="store_true", help="print the plan and do nothing")
+    parser.add_argument("--check-values", action="store_true", help="with --dry-run: resolve and check the values too")
+    parser.add_argument("--wait", action="store_true", help="wait until the project is up and healthy")
+    add_resolve_options(parser)
+    add_json_option(parser)
+
+
+def execute(options: Namespace, console: Console) -> int:
+    """Plan, check, apply."""
+    manifest = manifest_of(options)
+    name = choose_provider(manifest, options, console)
+    provider = build_provider(name)
+    choices = make_choices(manifest, options, name)
+    report = (lambda _: None) if options.json else console.line
+    for line in preflight(manifest, options.env_file):
+        report(line)
+    if options.dry_run and not options.check_values:
+        plan = provider.plan(manifest, [spec.name for spec in manifest.secrets], choices)
+        provider.check_tools(Execution(plan, provider, manifest, say=report, echo=_ignore))
+        _show(plan, options, console)
+        return 0
+    with open_manifest(manifest, options) as resolution, CleanInterrupts():
+        raise_failures(resolution)
+        say_notes(resolution, options, console)
+        plan = provider.plan(manifest, list(resolution), choices)
+
+        def say(line: str) -> None:
+            report(line)
+            console.flush()
+
+        execution = Execution(plan, provider, manifest, say=say, echo=_ignore if options.json else console.echo)
+        provider.check_tools(execution)
+        refusals = tuple(provider.check(plan, resolution))
+        if refusals:
+            raise ResolutionError(refusals)
+        if options.dry_run:
+            _show(plan, options, console)
+            return 0
+        for note in plan.notes:
+            console.note(note)
+        execution.apply(resolution)
+    if options.json:
+        console.json({"ok": True, "provider": plan.provider, "project": plan.project, "result": plan.result})
+    else:
+        console.line(plan.result)
+    return 0
+
+
+def _ignore(_line: bytes) -> None:
+    """Throw a tool's output away: with --json standard output holds nothing else."""
+
+
+def _show(plan: Plan, options: Namespace, console: Console) -> None:
+    if options.json:
+        console.json({"ok": True, **_as_json(plan)})
+        return
+    console.line(f"Plan for {plan.project} on {plan.provider}; nothing is written or started")
+    for file in plan.files:
+        console.line()
+        gone = ", removed as soon as it was read" if file.secrets else ""
+        console.line(f"File {os.path.join(plan.folder, file.path)} (mode {file.mode:04o}{gone}):")
+        lines = [f"{name}=<redacted>" for name in file.secrets] or file.text.splitlines()
+        for line in lines:
+            console.line(f"  {line}".rstrip())
+    console.line()
+    for number, step in enumerate(plan.steps, start=1):
+        console.line(f"Step {number}: {step.title}")
+        console.line(f"  $ {' '.join(step.argv)}")
+        if step.stdin:
+            console.line(f"  on standard input: {step.stdin}: {', '.join(step.stdin_secrets)}")
+    for mount in plan.mounts:
+        console.line(f"{mount.name} appears at {mount.path} (mode {mount.mode:04o}, owner {mount.uid}:{mount.gid})")
+    for note in plan.notes:
+        console.note(note)
+
+
+def _as_json(plan: Plan) -> dict[str, object]:
+    return {
+        "provider": plan.provider,
+        "project": plan.project,
+        "folder": plan.folder,
+        "files": [
+            {"path": file.path, "mode": f"{file.mode:04o}", "text": file.text or None, "secrets": list(file.secrets)}
+            for file in plan.files
+        ],
+        "steps": [
+            {"title": step.title, "argv": list(step.argv), "stdin_secrets": list(step.stdin_secrets)}
+            for step in plan.steps
+        ],
+        "file_secrets": [
+            {"name": one.name, "path": one.path, "mode": f"{one.mode:04o}", "owner": f"{one.uid}:{one.gid}"}
+            for one in plan.mounts
+        ],
+        "notes": list(plan.notes),
+    }

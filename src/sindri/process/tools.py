@@ -1,0 +1,181 @@
+"""Running the programs that speak to targets: a bare environment, input from memory, output without values."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+
+from sindri.errors import ToolFailedError, ToolMissingError
+from sindri.files import LINE_FEED
+from sindri.model import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from selectors import BaseSelector, SelectorKey
+    from typing import IO
+
+_PIECE_BYTES = 64 * 1024
+_GRACE_S = 10.0
+_KEPT_BYTES = 4 * 1024 * 1024
+
+
+class ToolResult(Value):
+    """How a tool ended and what it said; the output is redacted already."""
+
+    exit_code: int
+    stdout: bytes
+    stderr: bytes
+
+
+def find_tool(name: str) -> str:
+    """Return the absolute path of a target's program.
+
+    Raises:
+        ToolMissingError: it is not on PATH.
+    """
+    from sindri.errors import ProgramNotExecutableError, ProgramNotFoundError
+    from sindri.process.search import find_program
+
+    try:
+        return os.path.abspath(find_program(name, os.environ.get("PATH")))
+    except (ProgramNotFoundError, ProgramNotExecutableError) as error:
+        raise ToolMissingError(f"{name} is needed and was not found", note=error.problem) from None
+
+
+class ToolRun:
+    """One call of one tool. *argv* never holds a value: those come through *stdin*."""
+
+    def __init__(
+        self,
+        argv: Sequence[str],
+        *,
+        environment: Mapping[str, str],
+        stdin: Sequence[bytes | memoryview] = (),
+        timeout_s: float = 600.0,
+        redact: Callable[[bytes], bytes] = bytes,
+        on_line: Callable[[bytes], None] | None = None,
+    ) -> None:
+        self._argv = [find_tool(argv[0]), *argv[1:]]
+        self._environment = environment
+        self._input = [memoryview(chunk) for chunk in stdin if len(chunk)]
+        self._timeout_s = timeout_s
+        self._redact = redact
+        self._on_line = on_line
+        self._kept = {"stdout": bytearray(), "stderr": bytearray()}
+        self._unfinished = {"stdout": b"", "stderr": b""}
+
+    def finish(self) -> ToolResult:
+        """Run the tool to its end, passing its output on line by line.
+
+        A signal that comes meanwhile, or any other exception, ends the tool first: nothing is left running.
+
+        Raises:
+            ToolMissingError: the tool cannot be started.
+            ToolFailedError: it took longer than allowed.
+        """
+        try:
+            # A group of its own: Ctrl-C comes to us alone, and we end the tool in order.
+            child = subprocess.Popen(
+                self._argv,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=dict(self._environment),
+                process_group=0,
+            )
+        except OSError as error:
+            raise ToolMissingError(f"Cannot start {self._argv[0]}: {error.strerror}") from None
+        try:
+            self._converse(child)
+            exit_code = child.wait()
+        except BaseException:
+            _end(child)
+            raise
+        finally:
+            for stream in (child.stdin, child.stdout, child.stderr):
+                if stream is not None:
+                    _close(stream)
+        for name in ("stdout", "stderr"):
+            self._take(name, b"\n" if self._unfinished[name] else b"")
+        return ToolResult(exit_code=exit_code, stdout=bytes(self._kept["stdout"]), stderr=bytes(self._kept["stderr"]))
+
+    def _converse(self, child: subprocess.Popen[bytes]) -> None:
+        from selectors import EVENT_READ, EVENT_WRITE, DefaultSelector
+
+        deadline = time.monotonic() + self._timeout_s
+        with DefaultSelector() as selector:
+            for name, stream in (("stdout", child.stdout), ("stderr", child.stderr)):
+                if stream is not None:
+                    selector.register(stream, EVENT_READ, name)
+            if child.stdin is not None:
+                if self._input:
+                    os.set_blocking(child.stdin.fileno(), False)
+                    selector.register(child.stdin, EVENT_WRITE, "stdin")
+                else:
+                    _close(child.stdin)
+            while selector.get_map():
+                ready = selector.select(max(0.0, deadline - time.monotonic()))
+                if not ready and time.monotonic() >= deadline:
+                    raise ToolFailedError(f"{os.path.basename(self._argv[0])} took longer than {self._timeout_s:.0f} s")
+                for key, _ in ready:
+                    self._serve(selector, key)
+
+    def _serve(self, selector: BaseSelector, key: SelectorKey) -> None:
+        if key.data == "stdin":
+            self._feed(selector, key)
+            return
+        piece = os.read(key.fd, _PIECE_BYTES)
+        if not piece:
+            selector.unregister(key.fileobj)
+        self._take(key.data, piece)
+
+    def _feed(self, selector: BaseSelector, key: SelectorKey) -> None:
+        try:
+            written = os.write(key.fd, self._input[0])
+        except BrokenPipeError:  # it ended without reading everything; its exit code says why
+            self._input.clear()
+        else:
+            self._input[0] = self._input[0][written:]
+            if not self._input[0]:
+                self._input.pop(0)
+        if not self._input:
+            selector.unregister(key.fileobj)
+            _close(key.fileobj)  # type: ignore[arg-type]
+
+    def _take(self, name: str, piece: bytes) -> None:
+        text = self._unfinished[name] + piece
+        end = text.rfind(LINE_FEED) + 1
+        self._unfinished[name] = text[end:]
+        if not end:
+            return
+        # Whole lines together, so that a value of several lines is recognised where a tool prints it as it is.
+        clean = self._redact(text[:end])
+        kept = self._kept[name]
+        kept += clean[: max(0, _KEPT_BYTES - len(kept))]
+        if self._on_line is not None:
+            for line in clean.splitlines():
+                self._on_line(line)
+
+
+def _close(stream: IO[bytes]) -> None:
+    try:
+        stream.close()
+    except BrokenPipeError:
+        return
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(child.pid, number)
+        except ProcessLookupError:
+            break
+        try:
+            child.wait(_GRACE_S)
+        except subprocess.TimeoutExpired:
+            continue
+        break
+    child.wait()

@@ -1,0 +1,213 @@
+"""What of a manifest goes into the generated docker-compose.yml."""
+
+from __future__ import annotations
+
+import os
+
+from sindri.errors import ManifestError
+from sindri.formats.compose_env import escape_interpolation
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from sindri.model import Manifest
+    from sindri.providers.settings import Settings, Targets
+
+DEFAULT_IMAGE = "ghcr.io/pacphi/sindri:v3-latest"
+"""The image of a manifest that names none: the published image of Sindri's own development environment."""
+
+SERVICE = "sindri"
+HOME = "/alt/home/developer"
+ENV_FILE = ".env.secrets"
+TMPFS = "/tmp"  # noqa: S108 -- a mount point inside the container
+
+_SOURCE = "https://github.com/pacphi/sindri.git"
+_NETWORKS = ("bridge", "host", "none")
+_RESTARTS = ("no", "always", "on-failure", "unless-stopped")
+_RUNTIMES = ("auto", "runc", "sysbox-runc")
+_DIND_MODES = ("auto", "sysbox", "privileged", "socket")
+_DRIVERS = ("auto", "overlay2", "fuse-overlayfs", "vfs")
+_PULL = {"Always": "always", "IfNotPresent": "missing", "Never": "never"}
+# What the image's entrypoint needs to hand its volume to the developer, and nothing else.
+_CAPABILITIES = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "SETUID", "SETGID"]
+
+
+def project_name(manifest: Manifest) -> str:
+    """Return the Compose project's name: the manifest's, else the folder's, as Compose allows it.
+
+    Raises:
+        ManifestError: nothing of the name is left.
+    """
+    wanted = manifest.name or os.path.basename(manifest.folder)
+    kept = "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in wanted.lower())
+    slug = "-".join(part for part in kept.split("-") if part)
+    # Compose reads a volume whose name is one letter as a Windows drive.
+    if len(slug) < 2:
+        raise ManifestError(
+            f"{manifest.display}: the name {wanted!r} gives no project name", hint="give `name:` two letters or more"
+        )
+    return slug
+
+
+def compose_file(manifest: Manifest, targets: Targets, *, has_variables: bool) -> dict[str, Any]:
+    """Return the compose file as data; mistakes of the manifest collect in *targets*."""
+    name = project_name(manifest)
+    deployment, docker = targets.deployment, targets.own
+    service: dict[str, Any] = {**_image(deployment), "container_name": name}
+    mode = _dind_mode(docker)
+    service |= _runtime(docker, mode)
+    workspace = deployment.block("volumes").block("workspace").text("path")
+    is_apart = bool(workspace) and not f"{workspace}/".startswith(f"{HOME}/")
+    service["volumes"] = [
+        f"{name}_home:{HOME}",
+        *([f"{name}_workspace:{workspace}"] if is_apart else []),
+        *docker.texts("volumes"),
+        *_dind_volumes(name, mode),
+    ]
+    if has_variables:
+        service["env_file"] = [ENV_FILE]
+    service["environment"] = _environment(deployment, targets.extensions, docker, mode)
+    service["deploy"] = {"resources": _resources(deployment)}
+    if "reservations" in service["deploy"]["resources"]:
+        service["runtime"] = "nvidia"
+    service |= _hardening(mode)
+    network = docker.text("network", among=_NETWORKS)
+    if network:
+        service["network_mode"] = network
+    service["restart"] = docker.text("restart", "unless-stopped", among=_RESTARTS)
+    service |= {"stdin_open": True, "tty": True}
+    for key, there in (("ports", "ports"), ("extraHosts", "extra_hosts")):
+        if docker.texts(key):
+            service[there] = docker.texts(key)
+    volumes = [f"{name}_home"]
+    if is_apart:
+        volumes.append(f"{name}_workspace")
+    if mode == "privileged":
+        volumes.append(f"{name}_docker")
+    # Named in full: Compose would put the project's name in front a second time.
+    declared = {volume: {"name": volume, "driver": "local"} for volume in volumes}
+    escaped: dict[str, Any] = _escaped({"name": name, "services": {SERVICE: service}, "volumes": declared})
+    return escaped
+
+
+def _escaped(value: Any) -> Any:
+    if isinstance(value, str):
+        return escape_interpolation(value)
+    if isinstance(value, list):
+        return [_escaped(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _escaped(item) for key, item in value.items()}
+    return value
+
+
+def _image(deployment: Settings) -> dict[str, Any]:
+    build = deployment.block("buildFromSource")
+    if build.flag("enabled"):
+        reference = build.text("gitRef", "main")
+        return {"build": {"context": f"{_SOURCE}#{reference}"}, "image": f"sindri:{_tag(reference)}"}
+    if not deployment.has("image_config"):
+        return {"image": deployment.text("image", DEFAULT_IMAGE)}
+    config = deployment.block("image_config")
+    image = config.text("registry")
+    if not image:
+        deployment.complain("image_config", "needs `registry`")
+    if config.text("digest"):
+        image += f"@{config.text('digest')}"
+    else:
+        image += f":{_version_tag(deployment, config)}"
+    service: dict[str, Any] = {"image": image}
+    policy = config.text("pull_policy", among=tuple(_PULL))
+    if policy:
+        service["pull_policy"] = _PULL[policy]
+    return service
+
+
+def _version_tag(deployment: Settings, config: Settings) -> str:
+    tag = config.text("tag_override") or config.text("version")
+    if not tag:
+        deployment.complain("image_config", "needs `version`, `tag_override` or `digest`")
+    elif not all(letter.isalnum() or letter in "._-" for letter in tag):
+        # A range has to be looked up in the registry; guessing a tag would deploy something else than was meant.
+        text = "is a range; Sindri asks no registry. Name an exact version, or add `tag_override` or `digest`"
+        config.complain("version", text)
+    return tag
+
+
+def _tag(reference: str) -> str:
+    return "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in reference)
+
+
+def _dind_mode(docker: Settings) -> str:
+    dind = docker.block("dind")
+    mode = dind.text("mode", "auto", among=_DIND_MODES)
+    dind.text("storageDriver", "auto", among=_DRIVERS)
+    if not dind.flag("enabled"):
+        return "privileged" if docker.flag("privileged") and dind.has("enabled") else ""
+    if mode == "auto":
+        # Sysbox where the manifest asks for its runtime, else the old way that works on every engine.
+        return "sysbox" if docker.text("runtime", "auto") == "sysbox-runc" else "privileged"
+    return mode
+
+
+def _runtime(docker: Settings, mode: str) -> dict[str, Any]:
+    service: dict[str, Any] = {}
+    runtime = docker.text("runtime", "auto", among=_RUNTIMES)
+    if mode == "sysbox":
+        service["runtime"] = "sysbox-runc"
+    elif runtime != "auto":
+        service["runtime"] = runtime
+    if docker.flag("privileged") or mode == "privileged":
+        service["privileged"] = True
+    return service
+
+
+def _dind_volumes(name: str, mode: str) -> list[str]:
+    return {
+        "privileged": [f"{name}_docker:/var/lib/docker"],
+        "socket": ["/var/run/docker.sock:/var/run/docker.sock"],
+    }.get(mode, [])
+
+
+def _environment(deployment: Settings, extensions: Settings, docker: Settings, mode: str) -> list[str]:
+    build = deployment.block("buildFromSource")
+    dind = docker.block("dind")
+    skip = not extensions.flag("autoInstall", default=extensions.flag("auto_install", default=True))
+    variables = {
+        "INIT_WORKSPACE": "true",
+        "INSTALL_PROFILE": extensions.text("profile"),
+        "CUSTOM_EXTENSIONS": ",".join(extensions.texts("active")),
+        "ADDITIONAL_EXTENSIONS": ",".join(extensions.texts("additional")),
+        "SKIP_AUTO_INSTALL": "true" if skip else "false",
+        "SINDRI_SOURCE_REF": build.text("gitRef") if build.flag("enabled") else "",
+        "SINDRI_DIND_MODE": mode if dind.flag("enabled") else "",
+        "SINDRI_DIND_STORAGE_DRIVER": dind.text("storageDriver", "auto") if dind.flag("enabled") else "",
+        "SINDRI_DIND_STORAGE_SIZE": dind.text("storageSize", "20GB") if dind.flag("enabled") else "",
+    }
+    return [f"{name}={value}" for name, value in variables.items() if value]
+
+
+def _resources(deployment: Settings) -> dict[str, Any]:
+    resources = deployment.block("resources")
+    limits = {"memory": resources.text("memory", "4GB"), "cpus": resources.text("cpus", "2")}
+    gpu = resources.block("gpu") if resources.has("gpu") else deployment.block("gpu")
+    if not gpu.flag("enabled"):
+        return {"limits": limits}
+    device = {
+        "driver": gpu.text("type", "nvidia", among=("nvidia", "amd")),
+        "count": gpu.whole_number("count", 1),
+        "capabilities": ["gpu", "compute", "utility"],
+    }
+    return {"limits": limits, "reservations": {"devices": [device]}}
+
+
+def _hardening(mode: str) -> dict[str, Any]:
+    service: dict[str, Any] = {}
+    if mode in ("", "socket"):
+        service["security_opt"] = ["no-new-privileges:true"]
+    if not mode:
+        service |= {"cap_drop": ["ALL"], "cap_add": list(_CAPABILITIES)}
+    if mode == "socket":
+        service["group_add"] = ["docker"]
+    service["tmpfs"] = [f"{TMPFS}:size=2G,mode=1777,noexec,nosuid,nodev"]
+    return service

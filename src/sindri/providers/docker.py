@@ -1,0 +1,259 @@
+"""Docker Compose: a generated compose file, an env file that lives for seconds, file secrets by a tar on stdin.
+
+The rules and their sources stand in `docs/design/delivery.md`, section 1.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+
+from sindri.errors import SindriError, ToolFailedError, ToolMissingError, UnrepresentableValueError
+from sindri.formats import compose_env, container_environment, tar_archive, yaml_text
+from sindri.model import FileSpec
+from sindri.providers.base import GENERATED, Mount, Plan, PlannedFile, Status, Step
+from sindri.providers.compose_file import ENV_FILE, HOME, compose_file, project_name
+from sindri.providers.settings import Targets
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sindri.model import Manifest, Resolution
+    from sindri.providers.base import Choices, Tools
+
+_OLDEST = (2, 11, 2)
+_DROPPED = ("COMPOSE_FILE", "COMPOSE_ENV_FILES", "COMPOSE_PROFILES", "COMPOSE_PROJECT_NAME", "COMPOSE_PATH_SEPARATOR")
+_COMPOSE_FILE = "docker-compose.yml"
+_ARCHIVE = "file secrets"
+_STATE = "{{.State.Status}} {{if .State.Health}}{{.State.Health.Status}}{{end}}"
+_WAIT_S = 300.0
+_WAIT_STEP_S = 0.25
+_VERSION = ("docker", "compose", "version", "--short")
+
+
+def build() -> DockerProvider:
+    """Return the provider."""
+    return DockerProvider()
+
+
+class DockerProvider:
+    """Delivers to a container on the Docker engine that the `docker` program speaks to."""
+
+    def plan(self, manifest: Manifest, names: Sequence[str], choices: Choices) -> Plan:
+        """Return the files and steps of a deploy.
+
+        Raises:
+            ManifestError: the manifest's parts for Docker hold mistakes; all of them.
+        """
+        targets = Targets(manifest, ("docker", "docker-compose"))
+        mounts = tuple(_mount(spec) for spec in manifest.secrets if isinstance(spec, FileSpec) and spec.name in names)
+        variables = tuple(
+            spec.name for spec in manifest.secrets if not isinstance(spec, FileSpec) and spec.name in names
+        )
+        content = compose_file(manifest, targets, has_variables=bool(variables))
+        targets.raise_if_any()
+        project = project_name(manifest)
+        files = [PlannedFile(path=_COMPOSE_FILE, mode=0o644, text=yaml_text.render(content, comment=GENERATED))]
+        if variables:
+            files.append(PlannedFile(path=ENV_FILE, mode=0o600, secrets=variables))
+        return Plan(
+            provider="docker",
+            project=project,
+            folder=choices.folder,
+            files=tuple(files),
+            steps=_steps(project, choices, variables=variables, mounts=mounts),
+            variables=variables,
+            mounts=mounts,
+            dropped=_DROPPED,
+            notes=_notes(targets),
+            result=f"Container {project} is running",
+            waits=choices.wait,
+        )
+
+    def check_tools(self, tools: Tools) -> None:
+        """Make sure of a Compose that reads our env file byte for byte.
+
+        Raises:
+            ToolMissingError: Compose is missing, is version 1, or is older than 2.11.2.
+        """
+        code, answer = tools.ask(_VERSION)
+        text = os.fsdecode(answer).strip().lstrip("v")
+        if code != 0 or not text:
+            raise ToolMissingError(
+                "Docker Compose is needed and was not found",
+                hint="install the Compose plugin of Docker, version 2.24 or newer",
+            )
+        version = tuple(int(part) for part in re.findall(r"\d+", text)[:3])
+        if version < _OLDEST:
+            raise ToolMissingError(f"Docker Compose {text} is too old (need 2.11.2; 2.24 or newer recommended).")
+
+    def check(self, plan: Plan, resolution: Resolution) -> list[SindriError]:
+        """Return a refusal for every value, name and path that Docker cannot carry exactly."""
+        refusals: list[SindriError] = []
+        sizes = []
+        for name in plan.variables:
+            value = resolution[name].view()
+            reason = container_environment.refusal(name, value.tobytes())
+            if reason is not None:
+                refusals.append(UnrepresentableValueError(reason))
+            sizes.append((name, len(value)))
+        total = container_environment.total_refusal(sizes)
+        if total is not None:
+            refusals.append(UnrepresentableValueError(total))
+        seen: dict[str, str] = {}
+        for mount in plan.mounts:
+            reason = tar_archive.mount_path_refusal(mount.path)
+            if mount.path in seen:
+                reason = f"{seen[mount.path]} has the same mountPath"
+            elif mount.path in (HOME, "/"):
+                reason = "it is the root of a volume"
+            if reason is not None:
+                refusals.append(
+                    UnrepresentableValueError(f"Secret {mount.name} cannot appear at {mount.path}: {reason}")
+                )
+            seen[mount.path] = mount.name
+        return refusals
+
+    def render(self, what: str, plan: Plan, resolution: Resolution) -> list[bytes | memoryview]:
+        """Return the env file, or the archive of the file secrets."""
+        if what == ENV_FILE:
+            return [compose_env.render([(name, resolution[name].reveal()) for name in plan.variables])]
+        return [tar_archive.render([_entry(mount, resolution) for mount in plan.mounts])]
+
+    def verify(self, plan: Plan, resolution: Resolution, tools: Tools) -> None:
+        """Read every file secret back from the container.
+
+        `docker cp` into a tmpfs reports success and delivers nothing, so success is not believed.
+
+        Raises:
+            ToolFailedError: one is not there as it was sent.
+        """
+        _await_running(plan.project, tools, until_healthy=plan.waits)
+        lost = []
+        for mount in plan.mounts:
+            code, archive = tools.ask(("docker", "cp", f"{plan.project}:{mount.path}", "-"))
+            if code != 0 or not _entry(mount, resolution).arrived_as(archive):
+                lost.append(f"{mount.name} is not at {mount.path} as it was sent")
+        if lost:
+            raise ToolFailedError(
+                "The container did not get every file secret",
+                note="\n".join(lost),
+                hint="a tmpfs or a read-only mount at that path keeps files out; choose another mountPath",
+            )
+
+    def destroy(self, manifest: Manifest, choices: Choices) -> Plan:
+        """Return the one step that removes the container, and its volumes unless they are kept."""
+        project = project_name(manifest)
+        argv = ["docker", "compose", "-p", project, "down", "--remove-orphans"]
+        if not choices.keep_volumes:
+            argv.append("--volumes")
+        what = "container and network" if choices.keep_volumes else "container, network and volumes"
+        return Plan(
+            provider="docker",
+            project=project,
+            folder=choices.folder,
+            steps=(Step(title=f"Removing the {what} of {project}", argv=tuple(argv)),),
+            dropped=_DROPPED,
+            result=f"{project} is gone",
+        )
+
+    def status(self, manifest: Manifest, tools: Tools) -> Status:
+        """Return the state of the container as the engine has it.
+
+        Raises:
+            ToolFailedError: the engine cannot be asked.
+        """
+        project = project_name(manifest)
+        code, _ = tools.ask(("docker", "version", "--format", "{{.Server.Version}}"))
+        if code != 0:
+            raise ToolFailedError("The Docker engine does not answer", hint="is it running? try: docker version")
+        template = "{{.State.Status}}\n{{.Config.Image}}\n{{.State.StartedAt}}\n{{.State.ExitCode}}"
+        code, answer = tools.ask(("docker", "inspect", "--type", "container", "-f", template, project))
+        if code != 0:
+            return Status(provider="docker", project=project, state="not deployed")
+        state, image, started, exit_code = os.fsdecode(answer).splitlines()[:4]
+        details = [f"image: {image}"]
+        details.append(f"started: {started}" if state == "running" else f"exit code: {exit_code}")
+        return Status(provider="docker", project=project, state=state, details=tuple(details))
+
+
+def _steps(
+    project: str, choices: Choices, *, variables: tuple[str, ...], mounts: tuple[Mount, ...]
+) -> tuple[Step, ...]:
+    compose_path = os.path.join(choices.folder, _COMPOSE_FILE)
+    compose = ("docker", "compose", "-p", project)
+    steps = [
+        Step(
+            title="Creating the container",
+            # The project's own .env is none of Compose's business: one that it cannot read would abort.
+            argv=(*compose, "-f", compose_path, "--env-file", os.devnull, "create", "--force-recreate"),
+            consumes=(ENV_FILE,) if variables else (),
+            leaves=f"container {project}, created and not started",
+            timeout_s=3600.0,
+        )
+    ]
+    if mounts:
+        steps.append(
+            Step(
+                title=f"Handing over {len(mounts)} file secret{'s' if len(mounts) > 1 else ''}",
+                argv=("docker", "cp", "-", f"{project}:/"),
+                stdin=_ARCHIVE,
+                stdin_secrets=tuple(mount.name for mount in mounts),
+            )
+        )
+    steps.append(Step(title="Starting the container", argv=(*compose, "start"), leaves=f"container {project}, started"))
+    return tuple(steps)
+
+
+def _await_running(project: str, tools: Tools, *, until_healthy: bool) -> None:
+    deadline = time.monotonic() + _WAIT_S
+    while True:
+        code, answer = tools.ask(("docker", "inspect", "--type", "container", "-f", _STATE, project))
+        state, _, health = os.fsdecode(answer).strip().partition(" ")
+        if code != 0 or state in ("exited", "dead", "removing"):
+            raise ToolFailedError(
+                f"The container {project} did not stay up", hint=f"its own words: docker logs {project}"
+            )
+        if state == "running" and (not until_healthy or health in ("", "healthy")):
+            return
+        if not until_healthy or time.monotonic() > deadline:
+            raise ToolFailedError(
+                f"The container {project} is {state}{' and ' if health else ''}{health}",
+                hint=f"its own words: docker logs {project}",
+            )
+        time.sleep(_WAIT_STEP_S)
+
+
+def _mount(spec: FileSpec) -> Mount:
+    uid, gid = _owner(spec)
+    return Mount(name=spec.name, path=spec.mount_path, mode=spec.permissions, uid=uid, gid=gid)
+
+
+def _owner(spec: FileSpec) -> tuple[int, int]:
+    if spec.owner is not None:
+        uid, _, gid = spec.owner.partition(":")
+        return int(uid), int(gid or uid)
+    # The developer of Sindri's own image; what lies in a home folder is that user's.
+    at_home = f"{spec.mount_path}/".startswith((f"{HOME}/", "/home/developer/"))
+    return (1001, 1001) if at_home else (0, 0)
+
+
+def _entry(mount: Mount, resolution: Resolution) -> tar_archive.Entry:
+    return tar_archive.Entry(
+        path=mount.path, mode=mount.mode, uid=mount.uid, gid=mount.gid, content=resolution[mount.name].view()
+    )
+
+
+def _notes(targets: Targets) -> tuple[str, ...]:
+    notes = []
+    if targets.deployment.block("volumes").block("workspace").has("size"):
+        notes.append("Docker does not limit the size of a volume; `volumes.workspace.size` has no effect")
+    image = targets.deployment.block("image_config")
+    notes += [
+        f"`image_config.{key}` is not checked by Sindri: use cosign before deploying"
+        for key in ("verify_signature", "verify_provenance")
+        if image.flag(key)
+    ]
+    return tuple(notes)
