@@ -81,8 +81,12 @@ def check_names(manifest: Manifest, names: Collection[str] | None) -> None:
     """Refuse names that the manifest does not declare.
 
     Raises:
-        UsageError: with the nearest declared name.
+        UsageError: with the nearest declared name; or *names* is one text.
     """
+    if isinstance(names, str):  # a collection too, of letters
+        from sindri.errors import UsageError
+
+        raise UsageError("Several names are wanted, and one text was given", hint=f"write only=[{names!r}]")
     declared = {spec.name for spec in manifest.secrets}
     for name in names or ():
         if name not in declared:

@@ -153,7 +153,8 @@ def without_coerced_locale() -> Mapping[bytes, bytes]:
     """Return the shell's variables as the shell set them.
 
     In the C locale Python sets `LC_CTYPE` for itself at start (PEP 538); a command that we start should not see that.
-    Whether the shell had set it is known from the kernel's copy of the first environment, on Linux only.
+    Whether the shell had set it is known from the kernel's copy of the first environment, on Linux only. Ask before
+    `process.harden`: after it only root may read that copy.
     """
     variables = shell_variables()
     if variables.get(b"LC_ALL") or variables.get(b"LC_CTYPE") not in _COERCED:
@@ -167,6 +168,8 @@ def without_coerced_locale() -> Mapping[bytes, bytes]:
             return variables
         import re
 
-        if re.search(rb"(?:\A|\0)LC_CTYPE=", initial):
-            return variables
+        first = re.search(rb"(?:\A|\0)LC_CTYPE=([^\0]*)", initial)
+        value = None if first is None else first[1]
+    if value is not None:
+        return {**variables, b"LC_CTYPE": value}
     return {name: value for name, value in variables.items() if name != b"LC_CTYPE"}

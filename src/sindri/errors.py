@@ -200,3 +200,7 @@ class ResolutionError(SindriError):
         super().__init__("\n".join(str(failure) for failure in failures))
         self.failures = failures
         self.exit_code = worst_exit_code(failure.exit_code for failure in failures)
+
+    def __reduce__(self) -> tuple[type[ResolutionError], tuple[tuple[SindriError, ...]]]:
+        # What `Exception` does would pass the text to the constructor: a pool of processes could not hand this on.
+        return type(self), (self.failures,)

@@ -25,6 +25,7 @@ _READ_STEP_BYTES = 64 * 1024
 _CLOEXEC = getattr(os, "O_CLOEXEC", 0)
 _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _NONBLOCK = getattr(os, "O_NONBLOCK", 0)
+_NOCTTY = getattr(os, "O_NOCTTY", 0)
 _BINARY = getattr(os, "O_BINARY", 0)
 
 _KINDS = (
@@ -37,6 +38,7 @@ _KINDS = (
 _REASONS = {
     errno.ENOENT: "it does not exist",
     errno.ENOTDIR: "a part of its path is not a directory",
+    errno.EEXIST: "it exists already",
     errno.EACCES: "permission denied",
     errno.EPERM: "permission denied",
     errno.EISDIR: "it is a directory",
@@ -45,6 +47,7 @@ _REASONS = {
     errno.EDQUOT: "the disk quota is used up",
     errno.EROFS: "the file system is read-only",
     errno.ENAMETOOLONG: "its path is too long",
+    errno.EBADF: "it is closed",
     errno.ENXIO: "it is a socket or a device, not a file",
 }
 
@@ -79,7 +82,7 @@ def open_regular(path: str) -> tuple[int, os.stat_result]:
     Raises:
         OSError: it cannot be opened, or is not a regular file (`UnsuitableFileError`).
     """
-    descriptor = os.open(path, os.O_RDONLY | _NONBLOCK | _CLOEXEC | _BINARY)
+    descriptor = os.open(path, os.O_RDONLY | _NONBLOCK | _NOCTTY | _CLOEXEC | _BINARY)
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
@@ -118,9 +121,9 @@ def read_secret_pipe(path: str, memory: SecretMemory, *, limit_bytes: int) -> me
     """Return all that comes through the pipe (or file) at *path*, waiting for its end: the form of `<(command)`.
 
     Raises:
-        OSError: it cannot be read, is a directory or a device, or gives more than *limit_bytes*.
+        OSError: it cannot be read, is a directory or a disk, or gives more than *limit_bytes*.
     """
-    descriptor = os.open(path, os.O_RDONLY | _CLOEXEC | _BINARY)
+    descriptor = os.open(path, os.O_RDONLY | _NOCTTY | _CLOEXEC | _BINARY)
     try:
         return read_secret_descriptor(descriptor, memory, limit_bytes=limit_bytes)
     finally:
@@ -131,7 +134,7 @@ def read_secret_descriptor(descriptor: int, memory: SecretMemory, *, limit_bytes
     """Return all that is left to read from an open descriptor, such as standard input. It stays open.
 
     Raises:
-        OSError: it cannot be read, is a directory, or gives more than *limit_bytes*.
+        OSError: it cannot be read, is a directory or a disk, or gives more than *limit_bytes*.
     """
     status = os.fstat(descriptor)
     if stat.S_ISDIR(status.st_mode) or stat.S_ISBLK(status.st_mode):
@@ -146,7 +149,8 @@ def _read_all(descriptor: int, memory: SecretMemory, expected_bytes: int, limit_
     filled = 0
     while True:
         if filled == len(buffer):
-            larger = memory.allocate(len(buffer) + _READ_STEP_BYTES)
+            # Doubled, because what was outgrown is not free before the end of the run.
+            larger = memory.allocate(min(2 * len(buffer) + _READ_STEP_BYTES, limit_bytes + 1))
             larger[:filled] = buffer
             buffer[:] = bytes(filled)
             buffer = larger
@@ -159,8 +163,11 @@ def _read_all(descriptor: int, memory: SecretMemory, expected_bytes: int, limit_
 
 
 def _read_into(descriptor: int, buffer: memoryview) -> int:
-    if hasattr(os, "readv"):
-        return os.readv(descriptor, [buffer])
+    while hasattr(os, "readv"):
+        try:
+            return os.readv(descriptor, [buffer])
+        except BlockingIOError:
+            _wait_until_ready(descriptor, for_writing=False)
     piece = os.read(descriptor, len(buffer))  # Windows: the copy in `piece` cannot be wiped
     buffer[: len(piece)] = piece
     return len(piece)
@@ -175,7 +182,19 @@ def write_all(descriptor: int, chunks: Iterable[bytes | memoryview]) -> None:
     for chunk in chunks:
         rest = memoryview(chunk)
         while rest:
-            rest = rest[os.write(descriptor, rest) :]
+            try:
+                rest = rest[os.write(descriptor, rest) :]
+            except BlockingIOError:
+                _wait_until_ready(descriptor, for_writing=True)
+
+
+def _wait_until_ready(descriptor: int, *, for_writing: bool) -> None:
+    # The end of a pipe that we were given shares its flags with whoever gave it, and some (node) make it non-blocking.
+    import select
+
+    poll = select.poll()
+    poll.register(descriptor, select.POLLOUT if for_writing else select.POLLIN)
+    poll.poll()
 
 
 def write_atomically(
@@ -198,20 +217,21 @@ def write_atomically(
     if present is not None:
         _check_replaceable(path, present, replace=replace)
         mode = stat.S_IMODE(present.st_mode)
-    folder, name = os.path.split(path)
-    temporary = os.path.join(folder, f".{name}.{os.urandom(6).hex()}.tmp")
+    folder = os.path.dirname(path)
+    # Not made from the file's own name: that may be as long as a name can be.
+    temporary = os.path.join(folder, f".sindri-{os.urandom(6).hex()}.tmp")
     try:
-        _write_new(temporary, chunks, mode=mode, owner=present)
         try:
+            _write_new(temporary, chunks, mode=mode, owner=present)
             if replace:
                 os.replace(temporary, path)
             else:
                 os.link(temporary, path)  # fails when somebody made the file meanwhile, which a rename would not
         finally:
             _unlink_if_there(temporary)
-        _sync_folder(folder or ".")
     except OSError as error:
         raise _output_error(path, error) from None
+    _sync_folder(folder or ".")
 
 
 def _check_replaceable(path: str, present: os.stat_result, *, replace: bool) -> None:
@@ -227,27 +247,29 @@ def _write_new(path: str, chunks: Iterable[bytes | memoryview], *, mode: int, ow
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NOFOLLOW | _CLOEXEC | _BINARY, 0o600)
     try:
         if hasattr(os, "fchmod"):
-            if owner is not None and (owner.st_uid, owner.st_gid) != (os.geteuid(), os.getegid()):
-                _keep_owner(descriptor, owner)
+            if owner is not None and not _keep_owner(descriptor, owner):
+                mode &= ~stat.S_IRWXG  # another group than the one that these rights were given to
             os.fchmod(descriptor, mode)
         write_all(descriptor, chunks)
         os.fsync(descriptor)
-    except BaseException:
-        _unlink_if_there(path)
-        raise
     finally:
         os.close(descriptor)
 
 
-def _keep_owner(descriptor: int, owner: os.stat_result) -> None:
+def _keep_owner(descriptor: int, owner: os.stat_result) -> bool:
+    """Return whether the file at *descriptor* has the group of *owner* now, and its user where that can be."""
     # Without privileges only the group can follow, and only to a group of our own. Losing it is no reason to fail:
     # the file then belongs to who changed it, as after any editor's save.
     for uid, gid in ((owner.st_uid, owner.st_gid), (-1, owner.st_gid)):
+        own = os.fstat(descriptor)  # a folder can pass on its group, so this process's own says nothing
+        if (own.st_uid if uid < 0 else uid, gid) == (own.st_uid, own.st_gid):
+            return True
         try:
             os.fchown(descriptor, uid, gid)
-        except PermissionError:
+        except OSError:  # also EINVAL: an owner whom this user namespace does not know
             continue
-        return
+        return True
+    return False
 
 
 def _unlink_if_there(path: str) -> None:
@@ -260,12 +282,16 @@ def _unlink_if_there(path: str) -> None:
 def _sync_folder(folder: str) -> None:
     if os.name == "nt":
         return
-    descriptor = os.open(folder, os.O_RDONLY | _CLOEXEC)
+    # The file is in its place already. Some file systems cannot sync a folder, and one that may not be listed cannot be
+    # opened: then a power cut can bring the old file back, whole.
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | _CLOEXEC)
+    except OSError:
+        return
     try:
         os.fsync(descriptor)
-    except OSError as error:
-        if error.errno != errno.EINVAL:  # some network file systems cannot sync a folder
-            raise
+    except OSError:
+        return
     finally:
         os.close(descriptor)
 
@@ -378,10 +404,18 @@ class PrivateFolder:
         return path
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        for name in os.listdir(self.path):
-            os.unlink(os.path.join(self.path, name))
-        os.rmdir(self.path)
+        import shutil
+
+        try:
+            shutil.rmtree(self.path)
+        except FileNotFoundError:  # the program that it was made for was faster
+            return
+        except OSError as failure:
+            reason = describe_os_error(failure)
+            raise OutputError(f"Cannot remove {self.path}: {reason}", hint="remove it: it holds secrets") from None
 
 
 def _output_error(path: str, error: OSError) -> OutputError:
-    return OutputError(f"Cannot write {path}: {describe_os_error(error)}")
+    # Writing makes the file, so what does not exist is the folder.
+    missing = error.errno == errno.ENOENT
+    return OutputError(f"Cannot write {path}: {'its folder does not exist' if missing else describe_os_error(error)}")

@@ -36,7 +36,7 @@ class FolderLock:
                 self._descriptor = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
                 fcntl.flock(self._descriptor, fcntl.LOCK_EX)
             except OSError as error:
-                raise _cannot_lock(self._folder, error) from None
+                raise OutputError(f"Cannot write into {self._folder}: {describe_os_error(error)}") from None
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:

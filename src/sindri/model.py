@@ -59,7 +59,7 @@ class Value(metaclass=_ValueType):
         except KeyError as error:
             raise TypeError(f"{cls.__name__} needs {error.args[0]}=") from None
         if len(fields) != len(cls._fields):
-            raise TypeError(f"{cls.__name__} has no field {', '.join(fields.keys() - set(cls._fields))}")
+            raise TypeError(f"{cls.__name__} has no field {', '.join(sorted(fields.keys() - set(cls._fields)))}")
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"{type(self).__name__} is frozen")

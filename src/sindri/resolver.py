@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from sindri.errors import EmptySecretError, SecretNotFoundError
 from sindri.model import Value
-from sindri.sources.base import SourceContext, build_source
+from sindri.sources.base import SourceContext, build_source, check_answer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -88,11 +88,15 @@ class Search:
         last = seen[-1]
         if last.secret is not None:
             return self._found(last, ladder[len(seen) - 1], seen)
+        if last.status not in _GO_ON:  # whatever went wrong before: this is what ended the search
+            return last
         # A place that could not be asked may have the value: it is missing only when every place said no.
-        troubled = next((outcome for outcome in seen if outcome.status != "missing"), None)
-        if troubled is not None:
-            skip = troubled.status == "unreachable" and self._choices.skip_unreachable and not spec.required
-            return troubled.replace(error=None) if skip else troubled
+        troubled = [outcome for outcome in seen if outcome.status != "missing"]
+        if troubled and self._choices.skip_unreachable and not spec.required:
+            answered = [outcome for outcome in troubled if outcome.status != "unreachable"]
+            return answered[0] if answered else troubled[0].replace(error=None)
+        if troubled:
+            return troubled[0]
         checked = tuple(place for outcome in seen for place in outcome.checked)
         return last.replace(checked=checked, error=self._missing_error(last, checked) if spec.required else None)
 
@@ -124,7 +128,8 @@ class Search:
             f"Required secret {spec.name} not found",
             subject=f"Checked: {', '.join(checked)}",
             note=self._declared(spec),
-            hint=f"set it with `sindri secrets set {spec.name}`",
+            # Other homes are not written by `set`, and nothing overrides a file.
+            hint=f"set it with `sindri secrets set {spec.name}`" if spec.source == "env" else "",
         )
 
     def _declared(self, spec: SecretSpec) -> str:
@@ -134,7 +139,8 @@ class Search:
 def _why_not_home(candidate: Candidate, seen: Sequence[Outcome]) -> str:
     spec, found = candidate.spec, seen[-1]
     if candidate.role == "override":
-        return f"{spec.name} comes from the {found.where}, which wins over {spec.source}"
+        place = f"the {found.where}" if found.where == "shell environment" else found.where
+        return f"{spec.name} comes from {place}, which wins over {spec.source}"
     troubled = next((outcome for outcome in seen[:-1] if outcome.status != "missing"), None)
     if candidate.role == "fallback":
         reason = troubled.status if troubled is not None else "not found"
@@ -155,6 +161,7 @@ def _answer_side_by_side(
     def answer(name: str) -> None:
         try:
             answers[name] = sources[name].answer(batches[name])
+            check_answer(name, batches[name], answers[name])
         except BaseException as error:  # noqa: BLE001 -- carried over to the thread that asked
             failures.append(error)
 

@@ -48,6 +48,13 @@ def _map_locked(size_bytes: int) -> mmap.mmap | None:
         return None
 
 
+def _wipe(mapping: mmap.mmap) -> None:
+    zeros = bytes(_CHUNK_BYTES)
+    for start in range(0, len(mapping), _CHUNK_BYTES):
+        end = min(start + _CHUNK_BYTES, len(mapping))
+        mapping[start:end] = zeros[: end - start]
+
+
 def can_lock_memory() -> bool:
     """Return whether a chunk of secrets can be kept from being swapped, here and now."""
     mapping = _map_locked(_CHUNK_BYTES)
@@ -98,20 +105,17 @@ class SecretMemory:
 
     def close(self) -> None:
         """Overwrite everything that was handed out. Every secret in this memory is unusable afterwards."""
-        self.closed = True
-        self._free = memoryview(b"")
-        zeros = bytes(_CHUNK_BYTES)
-        for mapping in self._mappings:
-            with memoryview(mapping) as whole:
-                for start in range(0, len(whole), _CHUNK_BYTES):
-                    part = whole[start : start + _CHUNK_BYTES]
-                    part[:] = zeros[: len(part)]
-            try:
-                mapping.close()
-            except BufferError:
-                # Somebody still holds a view: it now shows zeros, and the mapping goes when the view does.
-                continue
-        self._mappings.clear()
+        with self._lock:  # a source's thread may be about to take a mapping that this loop would miss
+            self.closed = True
+            self._free = memoryview(b"")
+            for mapping in self._mappings:
+                _wipe(mapping)
+                try:
+                    mapping.close()
+                except BufferError:
+                    # Somebody still holds a view: it now shows zeros, and the mapping goes when the view does.
+                    continue
+            self._mappings.clear()
 
     def __enter__(self) -> Self:
         return self

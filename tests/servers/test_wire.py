@@ -13,7 +13,8 @@ import pytest
 
 from sindri.testing.certificates import CertificateError, ThrowawayAuthority
 from sindri.testing.web import Reply, ScriptedHttpServer
-from sindri.testing.wire import Fault, FaultProxy
+from sindri.testing.wire import Fault, FaultProxy, _Way, reset
+from tests.needs import need_program
 
 BODY = bytes(range(256)) * 40
 
@@ -32,8 +33,7 @@ def proxy(server):
 
 @pytest.fixture(scope="module")
 def authority():
-    if not ThrowawayAuthority.is_available():
-        pytest.skip("needs the program openssl")
+    need_program("openssl")
     with ThrowawayAuthority() as made:
         yield made
 
@@ -178,6 +178,31 @@ def test_one_bit_of_one_byte_is_flipped_and_the_rest_is_as_it_was(proxy):
     assert error is None
     assert [position for position, (x, y) in enumerate(zip(good, bad, strict=True)) if x != y] == [at]
     assert bad[at] == good[at] ^ 1
+
+
+def test_a_flipped_bit_stays_flipped_where_a_full_client_takes_a_piece_in_parts():
+    piece = bytes(4 * 1024 * 1024)
+    with socket.create_server(("127.0.0.1", 0)) as listener, socket.create_connection(listener.getsockname()) as sink:
+        client, _ = listener.accept()
+        with client:
+            sink.setblocking(False)
+            way = _Way(client, sink, Fault(), extra_s=0)
+            way.pass_on(piece, corrupt_at=len(piece) - 1)
+            assert 0 < way.passed_bytes < len(piece)  # more than the kernel takes at once, or this proves nothing
+            received = bytearray()
+            while len(received) < len(piece):
+                while way.due() is not None and len(received) == way.passed_bytes:
+                    way.pass_on(way.next_piece(), corrupt_at=len(piece) - 1)
+                received += client.recv(1 << 20)
+    assert received == piece[:-1] + b"\x01"
+
+
+def test_a_client_that_gives_up_a_silent_connection_with_a_reset_is_no_error(proxy):
+    proxy.fault = Fault(black_hole=True)
+    connection = socket.create_connection((proxy.host, proxy.port), timeout=10)
+    proxy.wait_for_accepted(1)
+    reset(connection)
+    assert proxy.wait_for_ended(1)[0].end == "black_hole"
 
 
 @pytest.mark.parametrize("which", [1, 3])

@@ -23,15 +23,18 @@ class CleanInterrupts:
     def __enter__(self) -> Self:
         for number in _ENDING:
             before = signal.getsignal(number)
-            if before is not signal.SIG_IGN:  # `nohup` and background jobs ignore some on purpose
+            # `nohup` and background jobs ignore some on purpose; None is a handler that is not Python's to put back.
+            if before is not signal.SIG_IGN and before is not None:
                 self._before[number] = before
-                signal.signal(number, _raise)
+                signal.signal(number, self._raise)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         for number, before in self._before.items():
             signal.signal(number, before)  # type: ignore[arg-type]
 
-
-def _raise(number: int, _frame: FrameType | None) -> NoReturn:
-    raise SignalReceivedError(number)
+    def _raise(self, number: int, _frame: FrameType | None) -> NoReturn:
+        # One is enough: a second Ctrl-C would cut short what the first one set going.
+        for ending in self._before:
+            signal.signal(ending, signal.SIG_IGN)
+        raise SignalReceivedError(number)

@@ -13,7 +13,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from sindri.secret import SecretMemory
 
-# The kernel's line discipline keeps no more of a line than this (termios(3), "canonical mode").
+# The kernel's line discipline keeps no more of a line than this, and drops the rest of a longer one without a word
+# (termios(3), "canonical mode"): a line that fills it may have been longer.
 _LONGEST_LINE_BYTES = 4095
 
 
@@ -21,7 +22,8 @@ def ask_secret(prompt: str, memory: SecretMemory, *, hint: str) -> memoryview:
     """Return one line typed on the terminal, without showing it and without its line end.
 
     Raises:
-        UsageError: there is no terminal, or the line is longer than a terminal can take; *hint* says what else works.
+        UsageError: there is no terminal, nothing was typed (an empty line is something, Ctrl-D is nothing), or the line
+            is longer than a terminal can take; *hint* says what else works.
     """
     if sys.platform == "win32":
         return _ask_on_windows(prompt, memory, hint=hint)
@@ -30,17 +32,19 @@ def ask_secret(prompt: str, memory: SecretMemory, *, hint: str) -> memoryview:
     except OSError:
         raise UsageError("There is no terminal to type the value on", hint=hint) from None
     try:
-        write_all(terminal, [prompt.encode("ascii", "backslashreplace")])
-        line = _read_hidden(terminal, memory)
+        line = _read_hidden(terminal, prompt.encode("ascii", "backslashreplace"), memory)
         write_all(terminal, [b"\n"])
     finally:
         os.close(terminal)
-    if len(line) >= _LONGEST_LINE_BYTES and line[-1] != LINE_FEED:
-        raise UsageError(f"A terminal takes at most {_LONGEST_LINE_BYTES} bytes in a line", hint=hint)
-    return line[:-1] if line and line[-1] == LINE_FEED else line
+    if not line:
+        raise UsageError("No value was typed", hint=hint)
+    value = line[:-1] if line[-1] == LINE_FEED else line
+    if len(value) >= _LONGEST_LINE_BYTES:
+        raise UsageError(f"A terminal takes less than {_LONGEST_LINE_BYTES} bytes in a line", hint=hint)
+    return value
 
 
-def _read_hidden(terminal: int, memory: SecretMemory) -> memoryview:
+def _read_hidden(terminal: int, prompt: bytes, memory: SecretMemory) -> memoryview:
     import termios
 
     buffer = memory.allocate(_LONGEST_LINE_BYTES + 1)
@@ -50,9 +54,21 @@ def _read_hidden(terminal: int, memory: SecretMemory) -> memoryview:
     with CleanInterrupts():
         try:
             termios.tcsetattr(terminal, termios.TCSAFLUSH, hidden)
-            return buffer[: os.readv(terminal, [buffer])]
+            write_all(terminal, [prompt])  # not before: what is typed from here on is hidden, and kept
+            return _read_line(terminal, buffer)
         finally:
             termios.tcsetattr(terminal, termios.TCSAFLUSH, before)
+
+
+def _read_line(terminal: int, buffer: memoryview) -> memoryview:
+    filled = 0
+    # Ctrl-D behind some text hands over what is there and ends nothing; with nothing before it, it is the end.
+    while filled < len(buffer):
+        count = os.readv(terminal, [buffer[filled:]])
+        filled += count
+        if count == 0 or buffer[filled - 1] == LINE_FEED:
+            break
+    return buffer[:filled]
 
 
 def _ask_on_windows(prompt: str, memory: SecretMemory, *, hint: str) -> memoryview:

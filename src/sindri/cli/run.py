@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from sindri.cli.endings import end_by_signal
 from sindri.cli.options import add_only_option, add_resolve_options, split_names
 from sindri.cli.session import open_secrets, raise_failures, say_notes
 from sindri.environment import without_coerced_locale
@@ -15,6 +16,7 @@ from sindri.process import FileForChild, exec_program, find_program, needs_super
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import Namespace
+    from collections.abc import Mapping
 
     from sindri.cli.console import Console
     from sindri.cli.parser import CommandParser
@@ -49,20 +51,25 @@ def execute(options: Namespace, console: Console) -> int:
         raise UsageError("sindri run: there is no command to run", hint="for example: sindri run -- env")
     # Before any secret is read: a mistyped command should cost nothing.
     program = find_program(options.command[0], os.environ.get("PATH"))
+    # Before the process is hardened: afterwards the kernel's copy of the first environment cannot be read.
+    inherited = without_coerced_locale()
     with open_secrets(options, only=split_names(options.only)) as resolution:
         raise_failures(resolution)
         say_notes(resolution, options, console)
-        environment, files = _for_child(resolution, console, clean=options.clean_env)
+        environment, files = _for_child(resolution, console, inherited, clean=options.clean_env)
         console.flush()
         if options.supervise or needs_supervision(files):
-            return supervise_program(program, options.command, environment, files, on_started=resolution.close)
-        return exec_program(program, options.command, environment, files)
+            code = supervise_program(program, options.command, environment, files, on_started=resolution.close)
+        else:
+            exec_program(program, options.command, environment, files)
+    # A loop in a shell ends with Ctrl-C only when the shell sees that the signal ended this process too.
+    return end_by_signal(code.signal_number) if code.signal_number else code
 
 
 def _for_child(
-    resolution: Resolution, console: Console, *, clean: bool
+    resolution: Resolution, console: Console, inherited: Mapping[bytes, bytes], *, clean: bool
 ) -> tuple[dict[bytes, bytes | memoryview], list[FileForChild]]:
-    environment: dict[bytes, bytes | memoryview] = dict(without_coerced_locale())
+    environment: dict[bytes, bytes | memoryview] = dict(inherited)
     if clean:
         environment = {name: value for name, value in environment.items() if name in _KEPT or name.startswith(b"LC_")}
     files = []

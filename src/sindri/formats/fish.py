@@ -10,16 +10,7 @@ if TYPE_CHECKING:
 
 # fish's "Quotes": within single quotes only \' and \\ mean something else. Everything but printable ASCII stands
 # outside of them as \XHH, one raw byte: then neither the locale nor the splitting of `(...)` at newlines has a say.
-_ESCAPES = tuple(
-    b"\\'"
-    if byte == 0x27
-    else b"\\\\"
-    if byte == 0x5C
-    else bytes([byte])
-    if 0x20 <= byte < 0x7F
-    else b"'\\X%02x'" % byte
-    for byte in range(256)
-)
+_ESCAPES = tuple(bytes([byte]) if 0x20 <= byte < 0x7F else b"'\\X%02x'" % byte for byte in range(256))
 
 # Read-only in fish 3.6, or changing by itself. Found by assigning to every variable that fish defines.
 _OWNED = frozenset(
@@ -56,4 +47,6 @@ def _assignment(name: str, value: bytes) -> bytes:
     reason = refusal(name, value)
     if reason is not None:
         raise UnrepresentableValueError(f"Secret {name} cannot be exported to fish: {reason}.")
-    return b"set -gx %b '%b'" % (name.encode(), b"".join(map(_ESCAPES.__getitem__, value)))
+    # In this order: the escapes of other bytes bring quotes and backslashes of their own.
+    text = value.replace(b"\\", b"\\\\").replace(b"'", b"\\'")
+    return b"set -gx %b '%b'" % (name.encode(), b"".join(map(_ESCAPES.__getitem__, text)))

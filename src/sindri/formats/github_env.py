@@ -30,21 +30,15 @@ _SET_BY_RUNNER = frozenset(
 _SHORTEST_MASK = 4
 
 
-def refusal(  # noqa: PLR0911 -- one return for each reason
-    name: str, value: bytes, *, windows: bool = sys.platform == "win32"
-) -> str | None:
+def refusal(name: str, value: bytes, *, windows: bool = sys.platform == "win32") -> str | None:
     """Return why *value* cannot be given to later steps as *name*, or None. The reason holds nothing of the value.
 
     *windows*: whether the runner is one for Windows, which ends lines at CR LF too.
     """
     if not (name.isascii() and name.isidentifier()):
         return "the name is not made of A-Z a-z 0-9 _, or begins with a digit"
-    # The runner compares the one name on its block list without regard to case.
-    upper = name.upper()
-    if upper == "NODE_OPTIONS":
-        return "GitHub's runner does not let a step set NODE_OPTIONS"
-    if upper == "CI" or upper in _SET_BY_RUNNER or upper.startswith("RUNNER_"):
-        return "GitHub's runner sets a variable of this name itself"
+    if _is_the_runners(name):
+        return "GitHub's runner does not take a variable of this name from a step"
     if b"\0" in value:
         return "it contains a NUL byte, which no environment variable can hold"
     try:
@@ -77,6 +71,11 @@ def render_masks(items: Sequence[tuple[str, bytes]]) -> bytes:
         _check(name, value)
     pieces = dict.fromkeys(piece for _, value in items for piece in _pieces(value.decode()))
     return "".join(f"::add-mask::{_escaped(piece)}\n" for piece in pieces).encode()
+
+
+def _is_the_runners(name: str) -> bool:
+    upper = name.upper()  # on Windows names have no case, and the block list (NODE_OPTIONS) is compared without it
+    return upper in _SET_BY_RUNNER or upper.startswith("RUNNER_") or upper in ("CI", "NODE_OPTIONS")
 
 
 def _check(name: str, value: bytes) -> None:

@@ -29,13 +29,14 @@ _OWNED = frozenset(
     "BASH_VERSINFO DIRSTACK EPOCHREALTIME EPOCHSECONDS EUID FUNCNAME GROUPS HISTCMD LINENO OPTIND PPID RANDOM SECONDS "
     "SHELLOPTS SHLVL SRANDOM UID "
     # zsh 5.9
-    "ARGC COLUMNS EGID ERRNO FUNCNEST GID HISTCHARS HISTSIZE KEYBOARD_HACK KEYTIMEOUT LINES LISTMAX LOGCHECK MAILCHECK "
-    "SAVEHIST TRY_BLOCK_ERROR TRY_BLOCK_INTERRUPT TTYIDLE USERNAME ZSH_EVAL_CONTEXT ZSH_SUBSHELL aliases argv builtins "
-    "cdpath commands dirstack dis_aliases dis_builtins dis_functions dis_functions_source dis_galiases dis_patchars "
-    "dis_reswords dis_saliases fignore fpath funcfiletrace funcsourcetrace funcstack functions functions_source "
-    "functrace galiases histchars history historywords jobdirs jobstates jobtexts keymaps mailpath manpath module_path "
-    "modules nameddirs options parameters patchars path pipestatus psvar reswords saliases status termcap terminfo "
-    "userdirs usergroups watch widgets zsh_eval_context zsh_scheduled_events".split()
+    "ARGC COLUMNS EGID ERRNO FUNCNEST GID HISTCHARS HISTSIZE KEYBOARD_HACK KEYTIMEOUT LINES LISTMAX LOGCHECK "
+    "MAILCHECK SAVEHIST TRY_BLOCK_ERROR TRY_BLOCK_INTERRUPT TTYIDLE USERNAME WATCH ZSH_EVAL_CONTEXT ZSH_SUBSHELL "
+    "aliases argv builtins cdpath commands dirstack dis_aliases dis_builtins dis_functions dis_functions_source "
+    "dis_galiases dis_patchars dis_reswords dis_saliases fignore fpath funcfiletrace funcsourcetrace funcstack "
+    "functions functions_source functrace galiases histchars history historywords jobdirs jobstates jobtexts keymaps "
+    "mailpath manpath module_path modules nameddirs options parameters patchars path pipestatus psvar reswords "
+    "saliases signals status termcap terminfo userdirs usergroups watch widgets zsh_eval_context "
+    "zsh_scheduled_events".split()
 )
 
 
@@ -51,29 +52,26 @@ def refusal(name: str, value: bytes) -> str | None:
 
 
 def render(items: Sequence[tuple[str, bytes]]) -> bytes:
-    """Return shell code that exports *items*: `export NAME='value'` where that is exact, else octal escapes.
+    """Return shell code that exports *items*: `export NAME='value'` where that is exact, the others in one `eval`.
 
     Raises:
         UnrepresentableValueError: a shell cannot hold one of the values.
     """
+    statements: list[bytes] = []
+    others: list[bytes] = []
+    for name, value in items:
+        reason = refusal(name, value)
+        if reason is not None:
+            raise UnrepresentableValueError(f"Secret {name} cannot be exported to a shell: {reason}.")
+        is_plain = not value.translate(None, _PLAIN)
+        (statements if is_plain else others).append(b"export %b='%b'" % (name.encode(), value.replace(b"'", b"'\\''")))
+    if others:
+        # The code and not each value. One `printf` for all: each is a fork, and 5,000 kept bash busy for 99 s.
+        # And newlines at the end of a value are safe between the quotes of that code. To put a mark behind them and cut
+        # it off again is not: from half a character and a backslash, `${NAME%.}` of bash 5.2 makes freed memory.
+        # Backquotes, because the parentheses of `$(...)` are a pattern to zsh with GLOB_SUBST (and to `emulate sh`).
+        # `printf` is built into these shells: no value is seen in the arguments of a process.
+        escaped = b"".join(map(_ESCAPES.__getitem__, b"\n".join(others)))
+        statements.append(b"eval \"`printf %%b '%b'`\"" % escaped)
     # The semicolon separates; the newline is for the reader and is gone after an unquoted `eval $(...)`.
-    return b";\n".join(_assignment(name, value) for name, value in items) + b"\n" if items else b""
-
-
-def _assignment(name: str, value: bytes) -> bytes:
-    reason = refusal(name, value)
-    if reason is not None:
-        raise UnrepresentableValueError(f"Secret {name} cannot be exported to a shell: {reason}.")
-    key = name.encode()
-    if not value.translate(None, _PLAIN):
-        return b"export %b='%b'" % (key, value)
-    body = value.rstrip(b"\n")
-    # Backquotes, because the parentheses of `$(...)` are a pattern to zsh with GLOB_SUBST (and to `emulate sh`).
-    # `printf` is built into these shells: no value is seen in the arguments of a process.
-    text = b"`printf %%b '%b'`" % b"".join(map(_ESCAPES.__getitem__, body))
-    if body == value:
-        return b'export %b="%b"' % (key, text)
-    # Backquotes drop the newlines at the end, so these are made with a dot behind them, which is cut off again. Only
-    # these: from a value that is not text in the user's locale, `${NAME%.}` of bash 5.2 cuts off anything.
-    newlines = _ESCAPES[0x0A] * (len(value) - len(body))
-    return b'%b="`printf %%b \'%b.\'`"; export %b="%b${%b%%.}"' % (key, newlines, key, text, key)
+    return b";\n".join(statements) + b"\n" if statements else b""

@@ -28,7 +28,7 @@ def load_manifest(path: str | os.PathLike[str] | None = None) -> Manifest:
         display = os.fspath(path)
         if not isinstance(display, str):
             raise TypeError("the path of a manifest is text")
-        absolute = os.path.abspath(display)
+        absolute = os.path.abspath(display if os.path.isabs(display) else os.path.join(_current_folder(), display))
     return parse_manifest(_read(absolute, display), path=absolute, display=display)
 
 

@@ -10,7 +10,7 @@ import re
 import time
 
 from sindri.errors import SindriError, ToolFailedError, ToolMissingError, UnrepresentableValueError
-from sindri.formats import compose_env, container_environment, tar_archive, yaml_text
+from sindri.formats import compose_env, mount_path, process_environment, tar_archive, yaml_text
 from sindri.model import FileSpec
 from sindri.providers.base import GENERATED, Mount, Plan, PlannedFile, Status, Step
 from sindri.providers.compose_file import ENV_FILE, HOME, compose_file, project_name
@@ -95,20 +95,18 @@ class DockerProvider:
         sizes = []
         for name in plan.variables:
             value = resolution[name].view()
-            reason = container_environment.refusal(name, value.tobytes())
+            reason = process_environment.container_refusal(name, value.tobytes(), carrier="Docker Compose")
             if reason is not None:
                 refusals.append(UnrepresentableValueError(reason))
-            sizes.append((name, len(value)))
-        total = container_environment.total_refusal(sizes)
+            sizes.append(len(name) + 1 + len(value))
+        total = process_environment.container_total_refusal(sizes)
         if total is not None:
             refusals.append(UnrepresentableValueError(total))
         seen: dict[str, str] = {}
         for mount in plan.mounts:
-            reason = tar_archive.mount_path_refusal(mount.path)
+            reason = mount_path.refusal(mount.path, tmpfs=plan.tmpfs, volumes=(HOME,))
             if mount.path in seen:
                 reason = f"{seen[mount.path]} has the same mountPath"
-            elif mount.path in (HOME, "/"):
-                reason = "it is the root of a volume"
             if reason is not None:
                 refusals.append(
                     UnrepresentableValueError(f"Secret {mount.name} cannot appear at {mount.path}: {reason}")
@@ -119,8 +117,8 @@ class DockerProvider:
     def render(self, what: str, plan: Plan, resolution: Resolution) -> list[bytes | memoryview]:
         """Return the env file, or the archive of the file secrets."""
         if what == ENV_FILE:
-            return [compose_env.render([(name, resolution[name].reveal()) for name in plan.variables])]
-        return [tar_archive.render([_entry(mount, resolution) for mount in plan.mounts])]
+            return list(compose_env.render([(name, resolution[name].view()) for name in plan.variables]))
+        return list(tar_archive.render([_archived(mount, resolution) for mount in plan.mounts]))
 
     def verify(self, plan: Plan, resolution: Resolution, tools: Tools) -> None:
         """Read every file secret back from the container.
@@ -134,7 +132,7 @@ class DockerProvider:
         lost = []
         for mount in plan.mounts:
             code, archive = tools.ask(("docker", "cp", f"{plan.project}:{mount.path}", "-"))
-            if code != 0 or not _entry(mount, resolution).arrived_as(archive):
+            if code != 0 or not _arrived(mount, archive, resolution):
                 lost.append(f"{mount.name} is not at {mount.path} as it was sent")
         if lost:
             raise ToolFailedError(
@@ -240,10 +238,24 @@ def _owner(spec: FileSpec) -> tuple[int, int]:
     return (1001, 1001) if at_home else (0, 0)
 
 
-def _entry(mount: Mount, resolution: Resolution) -> tar_archive.Entry:
-    return tar_archive.Entry(
-        path=mount.path, mode=mount.mode, uid=mount.uid, gid=mount.gid, content=resolution[mount.name].view()
+def _archived(mount: Mount, resolution: Resolution) -> tar_archive.ArchivedFile:
+    return tar_archive.ArchivedFile(
+        name=mount.path.lstrip("/"),
+        content=resolution[mount.name].view(),
+        mode=mount.mode,
+        uid=mount.uid,
+        gid=mount.gid,
     )
+
+
+def _arrived(mount: Mount, archive: bytes, resolution: Resolution) -> bool:
+    try:
+        files = tar_archive.read(archive)
+    except tar_archive.TarFormatError:  # a link, or an answer that was cut off
+        return False
+    # The engine names the file without its folder.
+    there = [(file.mode, file.uid, file.gid, bytes(file.content)) for file in files]
+    return there == [(mount.mode, mount.uid, mount.gid, resolution[mount.name].reveal())]
 
 
 def _notes(targets: Targets) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ a secret that cannot be had is a value here, never an exception that hides the o
 
 from __future__ import annotations
 
-from sindri.errors import UnreachableError
+from sindri.errors import SindriError, UnreachableError
 from sindri.model import Outcome, Value
 
 TYPE_CHECKING = False
@@ -65,6 +65,24 @@ def _third_party(name: str) -> str | None:
     for entry in entry_points(group=ENTRY_POINTS, name=name):
         return entry.value
     return None
+
+
+def check_answer(name: str, batch: Sequence[Candidate], outcomes: Sequence[Outcome]) -> None:
+    """Refuse an answer that would hand out one secret as another, or hide that one could not be had.
+
+    Raises:
+        SindriError: the source called *name* breaks the contract; sources of third parties may.
+    """
+    if [outcome.spec.name for outcome in outcomes] != [candidate.spec.name for candidate in batch]:
+        raise SindriError(
+            f"The source {name} did not answer what it was asked", hint="report it to who wrote the source"
+        )
+    for outcome in outcomes:
+        if outcome.secret is None and outcome.error is None and outcome.status != "missing":
+            raise SindriError(
+                f"The source {name} does not say why it has no {outcome.spec.name}",
+                hint="report it to who wrote the source",
+            )
 
 
 class UnbuiltSource:

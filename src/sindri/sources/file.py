@@ -83,4 +83,6 @@ def _is_private(spec: FileSpec, content: memoryview) -> bool:
     import re
 
     # A regular expression reads the buffer in place; slicing out the header would copy key material beside it.
-    return re.compile(rb"-----BEGIN [A-Z0-9 ]*PRIVATE KEY").match(content) is not None
+    # The key need not come first: servers want it behind the certificate, in one file.
+    begins_as_pem = re.match(rb"-----BEGIN ", content) is not None
+    return begins_as_pem and re.search(rb"-----BEGIN [A-Z0-9 ]*PRIVATE KEY", content) is not None

@@ -20,13 +20,18 @@ def test_nothing_to_export_is_no_output():
     assert shell.render([]) == b""
 
 
-def test_another_value_is_written_in_octal_for_printf():
-    assert shell.render([("A", b"a b\xff")]) == b"export A=\"`printf %b 'a\\0040b\\0377'`\"\n"
+def test_another_value_is_exported_by_code_in_octal():
+    assert shell.render([("A", b"it's\xff\n")]) == (
+        rb'''eval "`printf %b 'export\0040A\0075\0047it\0047\0134\0047\0047s\0377\0012\0047'`"'''
+        b"\n"
+    )
 
 
-def test_newlines_at_the_end_are_written_with_a_dot_behind_them_which_is_cut_off_again():
-    assert shell.render([("A", b"a \n\n")]) == (
-        b"A=\"`printf %b '\\0012\\0012.'`\"; export A=\"`printf %b 'a\\0040'`${A%.}\"\n"
+def test_all_values_in_octal_stand_in_one_statement_behind_the_others():
+    assert shell.render([("A", b"\t"), ("B", b"plain"), ("C", b"\t")]) == (
+        b"export B='plain';\n"
+        rb'''eval "`printf %b 'export\0040A\0075\0047\0011\0047\0012export\0040C\0075\0047\0011\0047'`"'''
+        b"\n"
     )
 
 
