@@ -281,3 +281,14 @@ def test_files_alone_decide_whether_a_parent_must_stay(monkeypatch):
         assert not needs_supervision([file])
         monkeypatch.delattr(os, "memfd_create")
     assert needs_supervision([file])
+
+
+@linux_only
+def test_a_file_that_cannot_be_made_is_not_blamed_on_the_command(launch: Launch):
+    def prepare():
+        # Too few for the descriptors from 64 up. A limit of file sizes would also cut what coverage writes.
+        resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+
+    done = launch("true", files=[("KEY", b"x", 0o600)], popen={"preexec_fn": prepare})
+    assert done.returncode == 7
+    assert b"Cannot make the files of the command in memory\n  Invalid argument" in done.stderr
