@@ -60,8 +60,14 @@ def test_the_largest_value_that_linux_carries_arrives(launch: Launch):
 def test_signals_are_as_if_the_caller_had_started_the_program_itself(launch: Launch):
     command = ["grep", "-E", "^Sig(Blk|Ign):", "/proc/self/status"]
     direct = subprocess.run(command, capture_output=True, check=True).stdout
-    assert launch(*command).stdout == direct
-    assert b"SigIgn:\t0000000000000000" in direct
+    assert _usual(launch(*command).stdout) == _usual(direct)
+    assert b"SigIgn:\t0000000000000000" in _usual(direct)
+
+
+def _usual(status: bytes) -> bytes:
+    """Return the masks without signals 32 and 33, glibc's own, which a child of CPython 3.13 may find ignored."""
+    lines = [line.split(b"\t") for line in status.splitlines()]
+    return b"".join(b"%b\t%016x\n" % (name, int(mask, 16) & ~(0b11 << 31)) for name, mask in lines)
 
 
 @linux_only
