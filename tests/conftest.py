@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -12,6 +13,12 @@ from typing import NamedTuple, Protocol
 import pytest
 
 pytest_plugins = ["tests.canary"]
+
+# `nohup` and background jobs hand ignored signals down to every child; the tests are about the usual ones.
+for _name in ("SIGHUP", "SIGINT", "SIGQUIT"):
+    _number = getattr(signal, _name, None)
+    if _number is not None and signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, signal.default_int_handler if _name == "SIGINT" else signal.SIG_DFL)
 
 SERVERS = Path(__file__).parent / "servers"
 _FOREIGN_PREFIXES = ("SINDRI_", "VAULT_", "AWS_", "XDG_", "GITHUB_", "GIT_")

@@ -739,3 +739,40 @@ def test_two_files_of_one_name_in_a_private_folder_are_refused():
         with pytest.raises(OutputError, match=r": it exists already$"):
             private.write("key", b"second", mode=0o600)
         assert content_of(path) == b"first"
+
+
+def test_reading_waits_where_a_descriptor_has_nothing_yet(tmp_path, monkeypatch):
+    """A pipe that somebody made non-blocking says "not now"; that is not its end."""
+    answers = iter([BlockingIOError(), None])
+    real = os.readv
+
+    def readv(descriptor, buffers):
+        answer = next(answers, None)
+        if answer is not None:
+            raise answer
+        return real(descriptor, buffers)
+
+    (tmp_path / "file").write_bytes(b"content")
+    monkeypatch.setattr(os, "readv", readv)
+    with SecretMemory() as memory:
+        content, _ = read_secret_file(str(tmp_path / "file"), memory, limit_bytes=100)
+        assert bytes(content) == b"content"
+
+
+def test_writing_waits_where_a_descriptor_takes_nothing_yet(monkeypatch):
+    """A pipe that somebody made non-blocking and is full says "not now"; nothing is lost by that."""
+    answers = iter([BlockingIOError(), None])
+    real = os.write
+
+    def write(descriptor, data):
+        answer = next(answers, None)
+        if answer is not None:
+            raise answer
+        return real(descriptor, data)
+
+    reading, writing = os.pipe()
+    monkeypatch.setattr(os, "write", write)
+    write_all(writing, [b"content"])
+    assert os.read(reading, 100) == b"content"
+    os.close(reading)
+    os.close(writing)

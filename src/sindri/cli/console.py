@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from sindri.errors import SindriError
 
 STDIN, STDOUT, STDERR = 0, 1, 2
+_LONGEST_LINE = 600
+"""Of an error, in characters."""
 
 _COLOURS = {"[OK]": "32", "[WARN]": "33", "[FAIL]": "31", "Error:": "31", "Warning:": "33"}
 
@@ -48,7 +50,7 @@ class Console:
             BrokenOutputError: its reader has gone.
         """
         if self._report:
-            text = "".join(self._paint(line, STDOUT) + "\n" for line in self._report)
+            text = "".join(self._paint(_harmless(line), STDOUT) + "\n" for line in self._report)
             self._report.clear()
             self.data([text.encode(self._encoding, "backslashreplace")])
 
@@ -83,9 +85,9 @@ class Console:
 
         self.data([json.dumps(value, indent=2, ensure_ascii=False).encode("utf-8", "backslashreplace"), b"\n"])
 
-    def note(self, text: str) -> None:
-        """Say something that is neither an error nor a warning."""
-        self._complain(f"Note: {text}")
+    def note(self, text: str, *more: str) -> None:
+        """Say something that is neither an error nor a warning; *more* are further lines."""
+        self._complain(f"Note: {text}", *more)
 
     def warning(self, text: str) -> None:
         """Say something that the user should look at."""
@@ -93,13 +95,13 @@ class Console:
 
     def error(self, error: SindriError) -> None:
         """Show an error with all it says."""
-        first, *rest = error.lines()
-        self._complain("\n".join([f"Error: {first}", *rest]))
+        first, *rest = (_cut(line) for line in error.lines())
+        self._complain(f"Error: {first}", *rest)
 
-    def _complain(self, text: str) -> None:
-        painted = self._paint(text, STDERR) + "\n"
+    def _complain(self, *lines: str) -> None:
+        text = "".join(self._paint(_harmless(line), STDERR) + "\n" for line in lines)
         try:
-            write_all(STDERR, [painted.encode(self._encoding, "backslashreplace")])
+            write_all(STDERR, [text.encode(self._encoding, "backslashreplace")])
         except OSError:
             return  # nobody is left to tell, and the exit code still says it
 
@@ -115,6 +117,23 @@ class Console:
         self.flush()
         write_all(STDERR, [f"{question} [y/N] ".encode(self._encoding, "backslashreplace")])
         return os.read(STDIN, 4096).strip().lower() in (b"y", b"yes")
+
+
+def _harmless(line: str) -> str:
+    """Return *line* with what a terminal would obey, and what would look like a line of ours, as escapes."""
+    if line.isprintable():
+        return line
+    # Also the marks that turn the direction of writing around: text that is shown is what it looks like.
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in line)
+
+
+def _cut(line: str) -> str:
+    """Return *line* without its middle where it would fill the screen, as a name that somebody typed may."""
+    surplus = len(line) - _LONGEST_LINE
+    if surplus <= 0:
+        return line
+    half = _LONGEST_LINE // 2
+    return f"{line[:half]}...({surplus} characters)...{line[-half:]}"  # the reason stands at the end
 
 
 def _encoding(variables: Any) -> str:

@@ -48,7 +48,7 @@ def execute(options: Namespace, console: Console) -> int:
     try:
         manifest = manifest_of(options)
     except ManifestError as error:
-        findings.append(Finding(mark="FAIL", topic="manifest", text=error.problem))
+        findings += (Finding(mark="FAIL", topic="manifest", text=text) for text in (error.problem, *error.problems))
         code = error.exit_code
     else:
         findings += [*_manifest(manifest), *_env_files(manifest)]

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 
+_SIGKILL = 9
+"""Nobody can change what it does, so trying to is an error. Windows has no such name."""
+
 
 class BrokenOutputError(Exception):
     """Who was reading standard output has gone away."""
@@ -30,7 +33,8 @@ def end_by_signal(number: int) -> int:
     """End this process by a signal, so that its parent sees that; return 128+N where the signal is blocked."""
     from _signal import SIG_DFL, signal
 
-    signal(number, SIG_DFL)
+    if number != _SIGKILL:
+        signal(number, SIG_DFL)
     os.kill(os.getpid(), number)
     return 128 + number
 

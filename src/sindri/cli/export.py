@@ -66,7 +66,7 @@ def execute(options: Namespace, console: Console) -> int:
     with open_secrets(options, only=split_names(options.only)) as resolution:
         raise_failures(resolution)
         say_notes(resolution, options, console)
-        items = _items(resolution, console)
+        items = _items(resolution, console, is_quiet=options.quiet)
         module = _load_format(FORMATS[options.format])
         _refuse_all_at_once(module, options.format, items)
         if target:
@@ -86,13 +86,14 @@ def _github_file() -> str:
     return path
 
 
-def _items(resolution: Resolution, console: Console) -> list[tuple[str, bytes]]:
+def _items(resolution: Resolution, console: Console, *, is_quiet: bool) -> list[tuple[str, bytes]]:
     items = []
     for outcome in resolution.outcomes:
         if outcome.secret is None:
             continue
         if isinstance(outcome.spec, FileSpec):
-            console.note(f"{outcome.spec.name} is a file and is left out; `sindri run` hands it on")
+            if not is_quiet:
+                console.note(f"{outcome.spec.name} is a file and is left out; `sindri run` hands it on")
             continue
         items.append((outcome.spec.name, outcome.secret.reveal()))
     return items

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sindri.cli.console import STDOUT, is_terminal
 from sindri.cli.options import add_json_option, add_resolve_options
 from sindri.cli.session import open_secrets, raise_failures, say_notes
-from sindri.errors import SecretNotFoundError
+from sindri.errors import SecretNotFoundError, UnreachableError
 from sindri.files import LINE_FEED
 
 TYPE_CHECKING = False
@@ -32,7 +32,10 @@ def execute(options: Namespace, console: Console) -> int:
     with open_secrets(options, only=(options.name,)) as resolution:
         raise_failures(resolution)
         if options.name not in resolution:
-            checked = ", ".join(resolution.outcomes[0].checked)
+            outcome = resolution.outcomes[0]
+            if outcome.status != "missing":  # with --skip-unreachable that is no failure of the run, and no answer
+                raise UnreachableError(f"Cannot resolve {options.name}", note=f"{outcome.source} cannot be reached")
+            checked = ", ".join(outcome.checked)
             raise SecretNotFoundError(f"Secret {options.name} not found", subject=f"Checked: {checked}")
         say_notes(resolution, options, console)
         value = resolution[options.name].view()

@@ -6,7 +6,7 @@ import os
 
 from sindri.cli.interrupts import CleanInterrupts
 from sindri.cli.overwrite import confirm_overwrite
-from sindri.errors import EnvFileError, ManifestError
+from sindri.errors import EnvFileError, ManifestError, OutputError, UsageError
 from sindri.files import describe_os_error, read_secret_file, write_atomically
 from sindri.secret import SecretMemory
 
@@ -31,6 +31,7 @@ _IGNORED = (
     ".env.secrets",
 )
 """The guide's list, "Never Commit Secrets"."""
+_PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.")
 
 _HEAD = """\
 # The secrets of this project: what is needed, never the values.
@@ -73,7 +74,9 @@ def execute(options: Namespace, console: Console) -> int:
     """Write both files."""
     confirm_overwrite("sindri.yaml", console, assume_yes=options.yes)
     found = _declared_names()
-    text = _HEAD.format(name=options.name or _slug(os.path.basename(os.getcwd())))
+    if options.name and not _PLAIN.issuperset(options.name):
+        raise UsageError("--name may hold letters, digits, `-`, `_` and `.`")  # it is written without quotes
+    text = _HEAD.format(name=options.name or _slug(_folder_name()))
     text += "".join(_FOUND.format(name=name) for names in found.values() for name in names)
     text += _EXAMPLE
     _check(text)
@@ -125,6 +128,13 @@ def _declared_names() -> dict[str, list[str]]:
 def _is_name(name: str) -> bool:
     # Upper case only: a line of a key that somebody pasted without quotes reads like a name, but is mixed.
     return name.isascii() and name.isidentifier() and name == name.upper()
+
+
+def _folder_name() -> str:
+    try:
+        return os.path.basename(os.getcwd())
+    except OSError:
+        raise OutputError("Cannot write sindri.yaml: the current folder does not exist any more") from None
 
 
 def _slug(folder: str) -> str:

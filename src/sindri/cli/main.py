@@ -62,6 +62,7 @@ def _run(words: list[str], console: Console) -> int:
             options = _parse(build_parser(name, command, console), command, words)
         except HelpShownError:
             return 0
+        debug = options.debug or bool(os.environ.get("SINDRI_DEBUG"))  # not that of the command of `run`
         wants_json = bool(getattr(options, "json", False))
         return command.execute(options, console)
     except BrokenOutputError:
@@ -113,6 +114,8 @@ def _find_command(words: list[str], console: Console) -> tuple[tuple[str, ...], 
         if name in COMMANDS:
             return name, [*leading, *rest[length:], *(["--help"] if asks_help and "--help" not in leading else [])]
     if not rest or (rest[0] in GROUPS and (len(rest) == 1 or rest[1] in ("--help", "-h"))):
+        if leading and not asks_help:
+            raise UsageError("There are options, and no command", hint="`sindri --help` lists the commands")
         _show_commands(console, rest[0] if rest else None)
         return (), []
     raise _no_such_command(rest)
@@ -185,15 +188,16 @@ def _show_traceback(error: BaseException, console: Console) -> None:
 
     frames = extract_tb(error.__traceback__)
     lines = [f"  {frame.filename}:{frame.lineno} in {frame.name}" for frame in frames]
-    console.note("\n".join([f"{type(error).__name__} came this way:", *lines]))
+    console.note(f"{type(error).__name__} came this way:", *lines)
 
 
 def _occupy_closed_descriptors() -> None:
-    # With descriptor 1 closed, the next file opened would become "standard output". The stand-in is opened for
-    # reading, so that writing to it still fails, and closes on exec, so that a child finds what its caller left.
-    for stream, descriptor in ((sys.stdin, 0), (sys.stdout, 1), (sys.stderr, 2)):
+    # With descriptor 1 closed, the next file opened would become "standard output". The stand-in is opened the wrong
+    # way around, so that using it still fails, and closes on exec, so that a child finds what its caller left.
+    wrong_ways = ((sys.stdin, 0, os.O_WRONLY), (sys.stdout, 1, os.O_RDONLY), (sys.stderr, 2, os.O_RDONLY))
+    for stream, descriptor, wrong_way in wrong_ways:
         if stream is None:
             try:
                 os.fstat(descriptor)
             except OSError:
-                os.open(os.devnull, os.O_RDONLY)
+                os.open(os.devnull, wrong_way)

@@ -41,7 +41,16 @@ def add_json_option(parser: ArgumentParser) -> None:
 
 
 def split_names(text: str | None) -> tuple[str, ...] | None:
-    """Return the names of a comma-separated list; None when the option was not given."""
+    """Return the names of a comma-separated list; None when the option was not given.
+
+    Raises:
+        UsageError: the list is empty, as `--only "$NAMES"` is when nobody set NAMES.
+    """
     if text is None:
         return None
-    return tuple(name for name in (part.strip() for part in text.split(",")) if name)
+    names = tuple(name for name in (part.strip() for part in text.split(",")) if name)
+    if not names:
+        from sindri.errors import UsageError
+
+        raise UsageError("--only names no secret", hint="leave it out to take all of them")
+    return names

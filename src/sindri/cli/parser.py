@@ -80,7 +80,8 @@ class CommandParser(argparse.ArgumentParser):
 
     def _print_message(self, message: str, file: SupportsWrite[str] | None = None) -> None:
         if self._console is not None:
-            self._console.line(message.rstrip("\n"))
+            for line in message.rstrip("\n").split("\n"):
+                self._console.line(line)
 
 
 def load_command(words: Sequence[str]) -> Command:

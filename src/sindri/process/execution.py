@@ -6,7 +6,7 @@ import os
 import sys
 
 from sindri.errors import ProgramNotExecutableError, ProgramNotFoundError, UnrepresentableValueError, UsageError
-from sindri.process.secret_files import has_secret_files, make_secret_file
+from sindri.process.secret_files import SecretFileError, has_secret_files, make_secret_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -94,7 +94,8 @@ def become(program: str, argv: Sequence[str], environment: Environment, files: S
     """Exec, with nothing checked and nothing explained: the part that a forked child does too.
 
     Raises:
-        OSError: exec failed. Descriptors and signals are as they were before.
+        SecretFileError: a file could not be made.
+        OSError: exec failed. In both cases descriptors and signals are as they were before.
     """
     if sys.platform == "win32":
         raise OSError("nothing can replace a process on Windows")
@@ -125,6 +126,9 @@ def explain_failure(error: OSError, program: str, environment: Environment) -> S
     """Return the error of ours for what execve(2), fork(2) or memfd_create(2) answered."""
     import errno
 
+    if isinstance(error, SecretFileError):
+        reason = error.strerror or "the system refused"
+        return UnrepresentableValueError("Cannot make the files of the command in memory", note=reason)
     note = f"{program}: {os.strerror(error.errno) if error.errno else type(error).__name__}"
     if error.errno == errno.E2BIG:
         sizes = sorted(((len(value), name) for name, value in environment.items()), reverse=True)[:3]

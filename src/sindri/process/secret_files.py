@@ -13,6 +13,10 @@ _MFD_NOEXEC_SEAL = 0x08  # linux/memfd.h, since Linux 6.3; the os module does no
 _MFD_EXEC = 0x10
 
 
+class SecretFileError(OSError):
+    """The kernel refused a file in memory: no descriptors or memory left, or an executable mode is forbidden here."""
+
+
 class FileForChild(Value):
     """A secret that the program gets as a file: its path stands in the variable *name*, *view* is the content."""
 
@@ -33,8 +37,15 @@ def make_secret_file(view: memoryview, mode: int) -> int:
     process; the file is gone when its last descriptor is. Linux only, see `has_secret_files`.
 
     Raises:
-        OSError: the kernel refused; nothing is left behind.
+        SecretFileError: the kernel refused; nothing is left behind.
     """
+    try:
+        return _make_sealed(view, mode)
+    except OSError as error:
+        raise SecretFileError(error.errno, error.strerror) from None
+
+
+def _make_sealed(view: memoryview, mode: int) -> int:
     if sys.platform != "linux":
         raise OSError("in-memory files exist on Linux only")
     import fcntl

@@ -21,7 +21,7 @@ if sys.platform == "win32":  # said once to the type checker as well: nothing be
 
 from sindri.process.execution import ExitCode, become, explain_failure
 from sindri.process.hardening import send_when_parent_dies
-from sindri.process.secret_files import has_secret_files
+from sindri.process.secret_files import SecretFileError, has_secret_files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ _FROM_KEYBOARD = frozenset({signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP, signa
 # Ignored unless there is a handler: BSD systems drop such a signal even while it is blocked.
 _NEED_A_HANDLER = (signal.SIGCHLD, signal.SIGCONT, signal.SIGWINCH)
 _ERRNO_BYTES = 4
+_OF_A_FILE = 0x1000  # added to the errno of a SecretFileError; no errno of the system is as large
 
 
 def supervise(
@@ -97,6 +98,7 @@ def _start(program: str, argv: Sequence[str], placed: _PlacedFiles, blocked: _Bl
                 become(program, argv, placed.environment, placed.files)
         except BaseException as error:  # noqa: BLE001, the parent raises what can be said of it
             number = (error.errno or 0) if isinstance(error, OSError) else 0
+            number += _OF_A_FILE * isinstance(error, SecretFileError)
             os.write(report, number.to_bytes(_ERRNO_BYTES, "little"))
         finally:
             os._exit(127)  # no clean-up of the parent's, no buffers flushed twice
@@ -110,22 +112,33 @@ def _start(program: str, argv: Sequence[str], placed: _PlacedFiles, blocked: _Bl
         number = int.from_bytes(failure, "little")
         if number == 0:
             raise RuntimeError("the child failed before the exec, and not by an answer of the system")
-        raise OSError(number, os.strerror(number))
+        kind = SecretFileError if number & _OF_A_FILE else OSError
+        number &= ~_OF_A_FILE
+        raise kind(number, os.strerror(number))
     return child
 
 
 def _watch(child: int, terminal: _Terminal) -> ExitCode:
     """Pass signals on until *child* has ended; return its exit code."""
+    was_continued = False  # since it last stopped, and no SIGCONT of ours accounts for it
     while True:
         number, is_shared = _take_signal(child, terminal)
-        if number != signal.SIGCHLD:
-            if not is_shared:
-                _send(child, number)
-            continue
+        if number not in (signal.SIGCHLD, signal.SIGCONT) and not is_shared:
+            _send(child, number)
         for status in _changes(child):
-            if not os.WIFSTOPPED(status):
+            if os.WIFCONTINUED(status):
+                was_continued = True
+            elif os.WIFSTOPPED(status):
+                was_continued = False
+                _stop_as_well(os.WSTOPSIG(status), terminal)
+                is_shared = True  # what was taken is older than the stop
+            else:
                 return _exit_code(status)
-            _stop_as_well(os.WSTOPSIG(status), terminal)
+        if number == signal.SIGCONT and not is_shared:
+            # `fg` continues the whole group. A second SIGCONT, sent late, would undo a Ctrl-Z that came in between.
+            if not was_continued:
+                _send(child, number)
+            was_continued = False
 
 
 def _exit_code(status: int) -> ExitCode:
@@ -153,7 +166,7 @@ def _take_signal(child: int, terminal: _Terminal) -> tuple[int, bool]:
 def _changes(child: int) -> Iterator[int]:
     """Yield every wait status that *child* has to report now: one SIGCHLD may stand for several."""
     while True:
-        pid, status = os.waitpid(child, os.WNOHANG | os.WUNTRACED)
+        pid, status = os.waitpid(child, os.WNOHANG | os.WUNTRACED | os.WCONTINUED)
         if pid == 0:
             return
         yield status

@@ -154,3 +154,22 @@ def test_a_number_that_would_send_the_reader_back_or_take_it_hours_is_an_error()
         information.pax_headers = {"size": digits}
         with pytest.raises(TarFormatError, match="no number"):
             tar_archive.read(made_by_python(information, b"", tarfile.PAX_FORMAT))
+
+
+def test_a_header_about_the_archive_as_a_whole_is_passed_over():
+    """POSIX pax allows global headers; they say nothing about a file's mode or owner here."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT, pax_headers={"comment": "x"}) as tar:
+        header = tarfile.TarInfo("a")
+        header.size = 1
+        tar.addfile(header, io.BytesIO(b"1"))
+    assert [(file.name, bytes(file.content)) for file in tar_archive.read(buffer.getvalue())] == [("a", b"1")]
+
+
+def test_a_file_that_the_size_field_cannot_hold_is_refused():
+    class Huge(bytes):
+        def __len__(self) -> int:
+            return 8 * 1024**3
+
+    with pytest.raises(ValueError, match="8 GiB"):
+        tar_archive.render([tar_archive.ArchivedFile(name="a", content=Huge(), mode=0o600, uid=0, gid=0)])

@@ -1,7 +1,8 @@
 """The part of an interactive shell that does job control: one foreground job on a terminal of its own.
 
 argv: the terminal, the descriptor where it says what happened, the descriptor where it is told what to do, the job.
-Says `stopped N` and waits for `fg`; says `ended CODE true|false` (whether the job's group had the terminal until then).
+Says `stopped N`, waits for `fg`, says `continued`; in the end says `ended CODE true|false`, the word being whether the
+job's group had the terminal until then.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ def main(terminal: str, events: int, commands: int, job: list[str]) -> None:
         os.read(commands, 2)
         os.tcsetpgrp(0, pid)
         os.killpg(pid, signal.SIGCONT)
+        os.write(events, b"continued\n")
 
 
 if __name__ == "__main__":

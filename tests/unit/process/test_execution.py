@@ -60,8 +60,14 @@ def test_the_largest_value_that_linux_carries_arrives(launch: Launch):
 def test_signals_are_as_if_the_caller_had_started_the_program_itself(launch: Launch):
     command = ["grep", "-E", "^Sig(Blk|Ign):", "/proc/self/status"]
     direct = subprocess.run(command, capture_output=True, check=True).stdout
-    assert launch(*command).stdout == direct
-    assert b"SigIgn:\t0000000000000000" in direct
+    assert _usual(launch(*command).stdout) == _usual(direct)
+    assert b"SigIgn:\t0000000000000000" in _usual(direct)
+
+
+def _usual(status: bytes) -> bytes:
+    """Return the masks without signals 32 and 33, glibc's own, which a child of CPython 3.13 may find ignored."""
+    lines = [line.split(b"\t") for line in status.splitlines()]
+    return b"".join(b"%b\t%016x\n" % (name, int(mask, 16) & ~(0b11 << 31)) for name, mask in lines)
 
 
 @linux_only
@@ -248,7 +254,10 @@ if sys.argv[1] == "exec":
     exec_program("/bin/sh", words, os.environb, files)
 sys.exit(supervise_program("/bin/sh", words, os.environb, files))
 """
-    done = subprocess.run([sys.executable, "-c", code, launch.form], capture_output=True, check=False, cwd="/")
+    # Without measuring its coverage: where that is written down belongs to root.
+    env = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
+    argv = [sys.executable, "-c", code, launch.form]
+    done = subprocess.run(argv, capture_output=True, check=False, cwd="/", env=env)
     assert (done.stdout, done.stderr) == (b"400\ncontent", b"")
 
 
@@ -278,3 +287,14 @@ def test_files_alone_decide_whether_a_parent_must_stay(monkeypatch):
         assert not needs_supervision([file])
         monkeypatch.delattr(os, "memfd_create")
     assert needs_supervision([file])
+
+
+@linux_only
+def test_a_file_that_cannot_be_made_is_not_blamed_on_the_command(launch: Launch):
+    def prepare():
+        # Too few for the descriptors from 64 up. A limit of file sizes would also cut what coverage writes.
+        resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+
+    done = launch("true", files=[("KEY", b"x", 0o600)], popen={"preexec_fn": prepare})
+    assert done.returncode == 7
+    assert b"Cannot make the files of the command in memory\n  Invalid argument" in done.stderr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import stat
 import sys
 
@@ -67,3 +68,21 @@ def test_nothing_but_the_result_stays_open(made):
 
 def test_the_rooms_answer_is_yes_on_linux():
     assert has_secret_files()
+
+
+def test_a_kernel_that_does_not_know_the_newer_flags_makes_the_file_all_the_same(made, monkeypatch):
+    monkeypatch.setattr("sindri.process.secret_files._MFD_NOEXEC_SEAL", 0x4000_0000)  # EINVAL, as before Linux 6.3
+    descriptor = made(b"content", 0o600)
+    assert os.read(descriptor, 100) == b"content"
+
+
+def test_what_else_the_kernel_refuses_is_an_error(made):
+    before = set(os.listdir("/proc/self/fd"))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            made(b"x" * 100)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert set(os.listdir("/proc/self/fd")) == before

@@ -1,0 +1,171 @@
+"""What a command loads and opens: nothing that it does not use, and each file once."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+import sindri
+from sindri.cli.commands import COMMANDS
+from tests.cli.project import declare, file_secret, run_watched, unmeasured
+
+# Neither `site` nor a start-up hook of the environment: what is there in the end was loaded by us.
+SHOW_MODULES = """
+import sys
+sys.path[:0] = {paths!r}
+import os
+def show(event, arguments):
+    if event == "os.exec":
+        os.write({descriptor}, repr(sorted(sys.modules)).encode())
+sys.addaudithook(show)
+from sindri.cli.main import main
+code = main({arguments!r})
+os.write({descriptor}, repr(sorted(sys.modules)).encode())
+sys.exit(code)
+"""
+
+NEVER = (
+    "obstore boto3 botocore http.client http ssl socket urllib.request pyrage cryptography asyncio rich jsonschema "
+    "dataclasses typing logging subprocess inspect importlib.metadata tempfile pathlib shutil email ctypes.util "
+    "concurrent.futures threading traceback locale datetime random hashlib secrets dotenv yaml pkgutil "
+    "importlib.resources"
+).split()
+"""No local command that does its work loads any of these. `yaml` is the package; its parser stands in submodules."""
+REGULAR_EXPRESSIONS = ("re", "enum")
+"""Loaded by argparse itself, as `gettext` is: by everything but `--version` and the list of commands."""
+UNLESS_JSON = ("json",)
+ONLY_FOR_MISTAKES = ("difflib",)
+LOADED_BY_VERSION_ALONE = ("argparse", "re", "yaml._yaml", "json", "sindri.manifest", "sindri.model", "sindri.secret")
+
+LINES = {
+    ("secrets", "validate"): ("secrets", "validate"),
+    ("secrets", "list"): ("secrets", "list"),
+    ("secrets", "why"): ("secrets", "why", "A"),
+    ("secrets", "get"): ("secrets", "get", "A"),
+    ("secrets", "set"): ("secrets", "set", "A", "--stdin"),
+    ("secrets", "export"): ("secrets", "export"),
+    ("run",): ("run", "--", "true"),
+    ("init",): ("init", "--yes"),
+    ("doctor",): ("doctor",),
+    ("schema",): ("schema",),
+    ("completion",): ("completion", "bash"),
+}
+"""Words of each command -> a call that does its work."""
+JSON_ALWAYS = (("schema",),)
+WITH_JSON = [("secrets", "validate"), ("secrets", "list"), ("secrets", "why"), ("secrets", "get"), ("doctor",)]
+
+
+def modules_of(folder: Path, *arguments: str) -> set[str]:
+    """Return the modules that are loaded when the program has done its work, or is about to become the command."""
+    paths = [str(Path(sindri.__file__).parents[1]), str(Path(yaml.__file__).parents[1])]
+    read, write = os.pipe()
+    script = SHOW_MODULES.format(paths=paths, arguments=list(arguments), descriptor=write)
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", script],
+        cwd=folder,
+        env=unmeasured(),
+        input=b"x",
+        pass_fds=(write,),
+        capture_output=True,
+        check=False,
+    )
+    os.close(write)
+    with os.fdopen(read, "rb") as pipe:
+        shown = pipe.read()
+    assert shown, done.stderr.decode()
+    return set(json.loads(shown.decode().replace("'", '"')))
+
+
+@pytest.fixture
+def project(tmp_path):
+    declare(tmp_path, "A", "ABSENT", more=file_secret("KEY", "key"))
+    (tmp_path / ".env").write_text("A=1\n")
+    (tmp_path / ".env.local").write_text("B=1\n")
+    (tmp_path / ".env.local").chmod(0o600)
+    (tmp_path / "key").write_text("x")
+    return tmp_path
+
+
+def test_every_command_is_looked_at():
+    assert set(LINES) == set(COMMANDS)
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_a_command_loads_nothing_that_it_does_not_use(project, words):
+    loaded = modules_of(project, *LINES[words])
+    unwanted = [*NEVER, *ONLY_FOR_MISTAKES, *(() if words in JSON_ALWAYS else UNLESS_JSON)]
+    assert not loaded.intersection(unwanted)
+    others = {name for module, _ in COMMANDS.values() if (name := f"sindri.cli.{module}") in loaded}
+    assert others == {f"sindri.cli.{COMMANDS[words][0]}"}
+
+
+@pytest.mark.parametrize("words", WITH_JSON, ids=" ".join)
+def test_a_report_for_programs_adds_json_alone(project, words):
+    assert not modules_of(project, *LINES[words], "--json").intersection(NEVER)
+
+
+@pytest.mark.parametrize("arguments", [("--version",), (), ("--help",), ("secrets",)], ids=" ".join)
+def test_what_needs_no_manifest_loads_nothing_for_one(project, arguments):
+    assert not modules_of(project, *arguments).intersection([*NEVER, *LOADED_BY_VERSION_ALONE, *REGULAR_EXPRESSIONS])
+
+
+@pytest.mark.parametrize("words", [("secrets", "list"), ("doctor",), ("schema",)], ids=" ".join)
+def test_what_resolves_nothing_loads_no_source(project, words):
+    loaded = modules_of(project, *LINES[words])
+    assert not {name for name in loaded if name.startswith("sindri.sources.") and name != "sindri.sources.base"}
+    assert not loaded.intersection(("sindri.resolver", "sindri.formats.dotenv"))
+
+
+def test_only_what_a_manifest_declares_is_loaded(project):
+    declare(project, "A")
+    assert "sindri.sources.file" not in modules_of(project, "secrets", "validate")
+    assert "sindri.process.supervision" not in modules_of(project, "run", "true")
+    assert "sindri.formats.fish" not in modules_of(project, "secrets", "export")
+
+
+OPENED = """
+counts = {}
+def watch(event, arguments):
+    if event == "open" and isinstance(arguments[0], (str, bytes)):
+        path = os.fsdecode(arguments[0])
+        if path.startswith(os.getcwd() + "/"):
+            name = path[len(os.getcwd()) + 1:].replace("./", "")
+            counts[name] = counts.get(name, 0) + 1
+    if event == "os.exec":
+        show()
+def show():
+    os.write(2, repr(sorted(counts.items())).encode())
+sys.addaudithook(watch)
+import atexit
+atexit.register(show)
+"""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("secrets", "validate"), ("run", "-q", "--", "true"), ("secrets", "export", "-q"), ("secrets", "why", "A")],
+    ids=" ".join,
+)
+def test_each_file_is_opened_once(project, arguments):
+    names = [f"NAME_{number}" for number in range(20)]
+    declare(project, "A", *names, more=file_secret("KEY", "./key") + "  - {name: C, source: env, fromFile: public}\n")
+    (project / "public").write_text("x")
+    done = run_watched(OPENED, arguments, project, env={"PYTHONDONTWRITEBYTECODE": "1"})
+    opened = dict(eval(done.stderr))  # noqa: S307 -- the watcher's own output
+    wanted = {"sindri.yaml": 1, ".env.local": 1, ".env": 1, "key": 1, "public": 1}
+    if "why" in arguments:
+        del wanted["key"], wanted["public"]
+    assert opened == wanted
+
+
+def test_what_is_not_asked_for_is_not_opened(project):
+    done = run_watched(OPENED, ("secrets", "get", "A"), project)
+    assert dict(eval(done.stderr)) == {"sindri.yaml": 1, ".env.local": 1, ".env": 1}  # noqa: S307 -- as above
+    done = run_watched(OPENED, ("secrets", "list"), project)
+    assert dict(eval(done.stderr)) == {"sindri.yaml": 1}  # noqa: S307 -- as above
