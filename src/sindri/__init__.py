@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from sindri.errors import SecretNotFoundError as SecretNotFoundError
     from sindri.errors import SindriError as SindriError
     from sindri.errors import SourceError as SourceError
+    from sindri.errors import ToolFailedError as ToolFailedError
+    from sindri.errors import ToolMissingError as ToolMissingError
     from sindri.errors import UnreachableError as UnreachableError
     from sindri.errors import UnrepresentableValueError as UnrepresentableValueError
     from sindri.errors import UsageError as UsageError
@@ -60,6 +62,8 @@ else:
         "SecretNotFoundError": "errors",
         "SindriError": "errors",
         "SourceError": "errors",
+        "ToolFailedError": "errors",
+        "ToolMissingError": "errors",
         "UnreachableError": "errors",
         "UnrepresentableValueError": "errors",
         "UsageError": "errors",

@@ -343,26 +343,6 @@ def remove_file(path: str) -> bool:
     return True
 
 
-def file_starts_with(path: str, head: bytes) -> bool | None:
-    """Return whether the regular file at *path* begins with *head*; None when nothing is there.
-
-    Raises:
-        OutputError: it cannot be looked at.
-    """
-    try:
-        descriptor, _ = open_regular(path)
-    except FileNotFoundError:
-        return None
-    except UnsuitableFileError:
-        return False
-    except OSError as error:
-        raise OutputError(f"Cannot read {path}: {describe_os_error(error)}") from None
-    try:
-        return os.read(descriptor, len(head)) == head
-    finally:
-        os.close(descriptor)
-
-
 def make_private_folder(path: str) -> None:
     """Make a folder, and its parents, that only this user can enter; one that is there stays as it is.
 
@@ -397,10 +377,7 @@ class PrivateFolder:
             OutputError: it cannot be written.
         """
         path = os.path.join(self.path, name)
-        try:
-            _write_new(path, [value], mode=mode, owner=None)
-        except OSError as error:
-            raise _output_error(path, error) from None
+        write_new_file(path, [value], mode=mode)
         return path
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:

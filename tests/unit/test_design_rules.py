@@ -16,6 +16,12 @@ PACKAGE = Path(__file__).parents[2] / "src/sindri"
 EXCEPTIONS: dict[tuple[str, str], str] = {
     ("write", "cli/prompt.py:ask_secret"): "the terminal, which is asked and answered on",
     ("write", "cli/main.py:_occupy_closed_descriptors"): "/dev/null, where reading must fail as it did",
+    ("write", "locks.py:ExclusiveFile.__enter__"): "a lock is an open file; what it holds is the pid of its holder",
+    ("decode", "locks.py:ExclusiveFile.__enter__"): "the pid of who holds the lock",
+    ("decode", "providers/docker.py:DockerProvider.check_tools"): "the version of Compose",
+    ("decode", "providers/docker.py:DockerProvider.status"): "the state of a container, never its environment",
+    ("decode", "providers/docker.py:_await_running"): "the state of a container, never its environment",
+    ("decode", "providers/execution.py:_last_words"): "what a tool printed, redacted before",
     ("write", "process/queries.py:exit_code_of"): "/dev/null, for a program whose exit code is the answer",
     ("speak", "process/supervision.py:_start"): "a forked child that could not exec must end there and then",
     (

@@ -17,7 +17,6 @@ import pytest
 from sindri import files
 from sindri.errors import OutputError
 from sindri.files import (
-    FolderLock,
     PrivateFolder,
     UnsuitableFileError,
     append_to,
@@ -656,7 +655,8 @@ def test_a_full_device_is_said_when_appending():
 def test_twenty_processes_that_change_one_file_lose_no_change():
     put("counter", b"0")
     script = """
-from sindri.files import FolderLock, write_atomically
+from sindri.files import write_atomically
+from sindri.locks import FolderLock
 for _ in range(5):
     with FolderLock(""):
         with open("counter", "rb") as file:

@@ -127,6 +127,7 @@ class Plan(Value):
     steps: tuple[Step, ...] = ()
     variables: tuple[str, ...] = ()
     mounts: tuple[Mount, ...] = ()
+    volume_roots: tuple[str, ...] = ()
     dropped: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     result: str = ""

@@ -91,6 +91,12 @@ def compose_file(manifest: Manifest, targets: Targets, *, has_variables: bool) -
     return escaped
 
 
+def volume_roots(content: dict[str, Any]) -> tuple[str, ...]:
+    """Return where in the container the volumes of a compose file made here begin."""
+    volumes: list[str] = content["services"][SERVICE]["volumes"]
+    return tuple(parts[1] for parts in (volume.split(":") for volume in volumes) if len(parts) > 1)
+
+
 def _escaped(value: Any) -> Any:
     if isinstance(value, str):
         return escape_interpolation(value)

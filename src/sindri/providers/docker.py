@@ -13,7 +13,7 @@ from sindri.errors import SindriError, ToolFailedError, ToolMissingError, Unrepr
 from sindri.formats import compose_env, mount_path, process_environment, tar_archive, yaml_text
 from sindri.model import FileSpec
 from sindri.providers.base import GENERATED, Mount, Plan, PlannedFile, Status, Step
-from sindri.providers.compose_file import ENV_FILE, HOME, compose_file, project_name
+from sindri.providers.compose_file import ENV_FILE, HOME, TMPFS, compose_file, project_name, volume_roots
 from sindri.providers.settings import Targets
 
 TYPE_CHECKING = False
@@ -27,9 +27,10 @@ _OLDEST = (2, 11, 2)
 _DROPPED = ("COMPOSE_FILE", "COMPOSE_ENV_FILES", "COMPOSE_PROFILES", "COMPOSE_PROJECT_NAME", "COMPOSE_PATH_SEPARATOR")
 _COMPOSE_FILE = "docker-compose.yml"
 _ARCHIVE = "file secrets"
-_STATE = "{{.State.Status}} {{if .State.Health}}{{.State.Health.Status}}{{end}}"
+_STATE = "{{.State.Status}} {{.RestartCount}} {{if .State.Health}}{{.State.Health.Status}}{{end}}"
 _WAIT_S = 300.0
 _WAIT_STEP_S = 0.25
+_SETTLED_S = 2.0
 _VERSION = ("docker", "compose", "version", "--short")
 
 
@@ -66,6 +67,7 @@ class DockerProvider:
             steps=_steps(project, choices, variables=variables, mounts=mounts),
             variables=variables,
             mounts=mounts,
+            volume_roots=volume_roots(content),
             dropped=_DROPPED,
             notes=_notes(targets),
             result=f"Container {project} is running",
@@ -104,7 +106,7 @@ class DockerProvider:
             refusals.append(UnrepresentableValueError(total))
         seen: dict[str, str] = {}
         for mount in plan.mounts:
-            reason = mount_path.refusal(mount.path, tmpfs=plan.tmpfs, volumes=(HOME,))
+            reason = mount_path.refusal(mount.path, tmpfs=(TMPFS,), volumes=plan.volume_roots)
             if mount.path in seen:
                 reason = f"{seen[mount.path]} has the same mountPath"
             if reason is not None:
@@ -128,7 +130,7 @@ class DockerProvider:
         Raises:
             ToolFailedError: one is not there as it was sent.
         """
-        _await_running(plan.project, tools, until_healthy=plan.waits)
+        _await_running(plan.project, tools, until_settled=plan.waits)
         lost = []
         for mount in plan.mounts:
             code, archive = tools.ask(("docker", "cp", f"{plan.project}:{mount.path}", "-"))
@@ -205,20 +207,27 @@ def _steps(
     return tuple(steps)
 
 
-def _await_running(project: str, tools: Tools, *, until_healthy: bool) -> None:
-    deadline = time.monotonic() + _WAIT_S
+def _await_running(project: str, tools: Tools, *, until_settled: bool) -> None:
+    """Return when the container runs; with *until_settled*, when it is healthy, or has not ended for two seconds.
+
+    Raises:
+        ToolFailedError: it ended, was restarted by the engine, or did not become healthy in time.
+    """
+    started = time.monotonic()
     while True:
         code, answer = tools.ask(("docker", "inspect", "--type", "container", "-f", _STATE, project))
-        state, _, health = os.fsdecode(answer).strip().partition(" ")
-        if code != 0 or state in ("exited", "dead", "removing"):
+        state, restarts, health = (*os.fsdecode(answer).split(), "", "", "")[:3]
+        elapsed_s = time.monotonic() - started
+        if code != 0 or state in ("exited", "dead", "removing") or restarts not in ("", "0"):
             raise ToolFailedError(
                 f"The container {project} did not stay up", hint=f"its own words: docker logs {project}"
             )
-        if state == "running" and (not until_healthy or health in ("", "healthy")):
+        is_settled = health == "healthy" or (not health and elapsed_s >= _SETTLED_S)
+        if state == "running" and (is_settled or not until_settled):
             return
-        if not until_healthy or time.monotonic() > deadline:
+        if elapsed_s > _WAIT_S:
             raise ToolFailedError(
-                f"The container {project} is {state}{' and ' if health else ''}{health}",
+                f"The container {project} is {' and '.join(filter(None, (state, health)))} after {_WAIT_S:.0f} s",
                 hint=f"its own words: docker logs {project}",
             )
         time.sleep(_WAIT_STEP_S)
