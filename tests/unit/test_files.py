@@ -29,6 +29,7 @@ from sindri.files import (
     write_all,
     write_atomically,
 )
+from sindri.locks import FolderLock
 from sindri.secret import SecretMemory
 from tests.unprivileged import NOBODY, unprivileged
 
