@@ -44,7 +44,9 @@ class Workshop:
         self.shell: dict[str, str] = {}
         self._program("sindri", f'exec "{sys.executable}" -m sindri "$@"')
         for stub in STUBS:
-            self._program(stub, 'case "$*" in *version*) echo 2.40.3;; *) cat >/dev/null;; esac')
+            self._program(
+                stub, 'case "$*" in *version*) echo 5.6.1;; inspect*) echo running 0;; *) cat >/dev/null;; esac'
+            )
 
     def _program(self, name: str, line: str) -> None:
         path = self.bin / name

@@ -23,7 +23,6 @@ PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("exam
 NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
 
 PLANNED = {
-    "deploy",
     "secrets s3",
     "secrets test-vault",
     "vm build",

@@ -9,7 +9,7 @@ from sindri.cli.options import add_json_option, add_resolve_options
 from sindri.cli.preflight import preflight
 from sindri.cli.session import manifest_of, open_manifest, raise_failures, say_notes
 from sindri.cli.target import add_target_options, choose_provider, make_choices
-from sindri.errors import ResolutionError
+from sindri.errors import ResolutionError, UsageError
 from sindri.providers.base import build_provider
 from sindri.providers.execution import Execution
 
@@ -39,6 +39,8 @@ def configure(parser: CommandParser) -> None:
 
 def execute(options: Namespace, console: Console) -> int:
     """Plan, check, apply."""
+    if options.check_values and not options.dry_run:
+        raise UsageError("--check-values belongs to --dry-run: a deploy always checks them", hint="add --dry-run")
     manifest = manifest_of(options)
     name = choose_provider(manifest, options, console)
     provider = build_provider(name)
@@ -48,7 +50,8 @@ def execute(options: Namespace, console: Console) -> int:
         report(line)
     if options.dry_run and not options.check_values:
         plan = provider.plan(manifest, [spec.name for spec in manifest.secrets], choices)
-        provider.check_tools(Execution(plan, provider, manifest, say=report, echo=_ignore))
+        with CleanInterrupts():
+            provider.check_tools(Execution(plan, provider, manifest, say=report, echo=_ignore))
         _show(plan, options, console)
         return 0
     with open_manifest(manifest, options) as resolution, CleanInterrupts():

@@ -37,8 +37,12 @@ def execute(options: Namespace, console: Console) -> int:
     plan = provider.destroy(manifest, make_choices(manifest, options, name))
     what = plan.steps[0].title if plan.steps else ""
     if options.dry_run:
-        for step in plan.steps:
-            console.line(f"{step.title}: {' '.join(step.argv)}")
+        if options.json:
+            steps = [{"title": step.title, "argv": list(step.argv)} for step in plan.steps]
+            console.json({"ok": True, "provider": plan.provider, "project": plan.project, "steps": steps})
+        else:
+            for step in plan.steps:
+                console.line(f"{step.title}: {' '.join(step.argv)}")
         return 0
     if not options.yes:
         if not (is_terminal(STDIN) and is_terminal(STDERR)):

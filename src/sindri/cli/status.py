@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sindri.cli.interrupts import CleanInterrupts
 from sindri.cli.options import add_json_option, add_manifest_options
 from sindri.cli.session import manifest_of
 from sindri.cli.target import add_target_options, choose_provider, make_choices
@@ -30,7 +31,8 @@ def execute(options: Namespace, console: Console) -> int:
     provider = build_provider(name)
     nothing = Plan(provider=name, project="", folder=make_choices(manifest, options, name).folder)
     tools = Execution(nothing, provider, manifest, say=console.line, echo=console.echo)
-    status = provider.status(manifest, tools)
+    with CleanInterrupts():
+        status = provider.status(manifest, tools)
     if options.json:
         console.json(
             {

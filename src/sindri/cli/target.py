@@ -20,7 +20,7 @@ _SYNONYMS = {"docker-compose": "docker"}
 
 def add_target_options(parser: CommandParser) -> None:
     """Add what names the target."""
-    parser.add_argument("--provider", metavar="NAME", help="the target (default: the manifest's, else docker)")
+    parser.add_argument("--provider", metavar="PROVIDER", help="the target (default: the manifest's, else docker)")
     parser.add_argument("--output", metavar="DIR", help="put generated files there instead of .sindri/PROVIDER")
 
 

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 MASK = b"<redacted>"
 # Shorter pieces stand in too many innocent words; GitHub's runner leaves out the same.
 _SHORTEST_BYTES = 4
+# A file of random bytes has thousands of "lines", and a pattern of them takes seconds to build. What is larger only
+# ever goes into a tool as one archive, which no tool prints.
+_LARGEST_BYTES = 16 * 1024
 
 
 class Redactor:
@@ -22,7 +25,8 @@ class Redactor:
     def __init__(self, values: Iterable[bytes]) -> None:
         pieces: set[bytes] = set()
         for value in values:
-            pieces.update(_forms(value))
+            if len(value) <= _LARGEST_BYTES:
+                pieces.update(_forms(value))
         longest_first = sorted((piece for piece in pieces if len(piece) >= _SHORTEST_BYTES), key=len, reverse=True)
         self._pattern = re.compile(b"|".join(map(re.escape, longest_first))) if longest_first else None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import time
 
 from sindri.errors import ToolFailedError, ToolMissingError
@@ -36,6 +37,8 @@ def find_tool(name: str) -> str:
     Raises:
         ToolMissingError: it is not on PATH.
     """
+    if sys.platform == "win32":
+        raise ToolMissingError("Windows cannot run the tools of a target this way yet", hint="use Sindri inside WSL")
     from sindri.errors import ProgramNotExecutableError, ProgramNotFoundError
     from sindri.process.search import find_program
 
@@ -46,7 +49,10 @@ def find_tool(name: str) -> str:
 
 
 class ToolRun:
-    """One call of one tool. *argv* never holds a value: those come through *stdin*."""
+    """One call of one tool. *argv* never holds a value: those come through *stdin*.
+
+    Without *redact* and *on_line* the output is an answer to us: kept whole and byte for byte.
+    """
 
     def __init__(
         self,
@@ -55,13 +61,14 @@ class ToolRun:
         environment: Mapping[str, str],
         stdin: Sequence[bytes | memoryview] = (),
         timeout_s: float = 600.0,
-        redact: Callable[[bytes], bytes] = bytes,
+        redact: Callable[[bytes], bytes] | None = None,
         on_line: Callable[[bytes], None] | None = None,
     ) -> None:
         self._argv = [find_tool(argv[0]), *argv[1:]]
         self._environment = environment
         self._input = [memoryview(chunk) for chunk in stdin if len(chunk)]
         self._timeout_s = timeout_s
+        self._deadline = 0.0
         self._redact = redact
         self._on_line = on_line
         self._kept = {"stdout": bytearray(), "stderr": bytearray()}
@@ -90,7 +97,7 @@ class ToolRun:
             raise ToolMissingError(f"Cannot start {self._argv[0]}: {error.strerror}") from None
         try:
             self._converse(child)
-            exit_code = child.wait()
+            exit_code = self._await_end(child)
         except BaseException:
             _end(child)
             raise
@@ -105,7 +112,7 @@ class ToolRun:
     def _converse(self, child: subprocess.Popen[bytes]) -> None:
         from selectors import EVENT_READ, EVENT_WRITE, DefaultSelector
 
-        deadline = time.monotonic() + self._timeout_s
+        self._deadline = time.monotonic() + self._timeout_s
         with DefaultSelector() as selector:
             for name, stream in (("stdout", child.stdout), ("stderr", child.stderr)):
                 if stream is not None:
@@ -117,11 +124,21 @@ class ToolRun:
                 else:
                     _close(child.stdin)
             while selector.get_map():
-                ready = selector.select(max(0.0, deadline - time.monotonic()))
-                if not ready and time.monotonic() >= deadline:
-                    raise ToolFailedError(f"{os.path.basename(self._argv[0])} took longer than {self._timeout_s:.0f} s")
+                ready = selector.select(max(0.0, self._deadline - time.monotonic()))
+                if not ready and time.monotonic() >= self._deadline:
+                    raise self._took_too_long()
                 for key, _ in ready:
                     self._serve(selector, key)
+
+    def _await_end(self, child: subprocess.Popen[bytes]) -> int:
+        try:
+            # A tool may close its output and live on.
+            return child.wait(max(0.0, self._deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            raise self._took_too_long() from None
+
+    def _took_too_long(self) -> ToolFailedError:
+        return ToolFailedError(f"{os.path.basename(self._argv[0])} took longer than {self._timeout_s:.0f} s")
 
     def _serve(self, selector: BaseSelector, key: SelectorKey) -> None:
         if key.data == "stdin":
@@ -146,13 +163,17 @@ class ToolRun:
             _close(key.fileobj)  # type: ignore[arg-type]
 
     def _take(self, name: str, piece: bytes) -> None:
+        if self._redact is None and self._on_line is None:
+            # An archive may be large, and a line feed after its end is none of its bytes.
+            self._kept[name] += piece
+            return
         text = self._unfinished[name] + piece
         end = text.rfind(LINE_FEED) + 1
         self._unfinished[name] = text[end:]
         if not end:
             return
         # Whole lines together, so that a value of several lines is recognised where a tool prints it as it is.
-        clean = self._redact(text[:end])
+        clean = text[:end] if self._redact is None else self._redact(text[:end])
         kept = self._kept[name]
         kept += clean[: max(0, _KEPT_BYTES - len(kept))]
         if self._on_line is not None:
@@ -171,7 +192,7 @@ def _end(child: subprocess.Popen[bytes]) -> None:
     for number in (signal.SIGTERM, signal.SIGKILL):
         try:
             os.killpg(child.pid, number)
-        except ProcessLookupError:
+        except (ProcessLookupError, PermissionError):  # macOS says the second of a group that has only ended ones
             break
         try:
             child.wait(_GRACE_S)

@@ -118,7 +118,11 @@ class Step(Value):
 
 
 class Plan(Value):
-    """All that a deploy will do, without a value in it. *dropped* are variables that the tools do not get to see."""
+    """All that a deploy will do, without a value in it.
+
+    *dropped* are variables that the tools do not get to see. *swept* are files with secrets that a killed run may have
+    left, whether or not this plan writes them.
+    """
 
     provider: str
     project: str
@@ -129,6 +133,7 @@ class Plan(Value):
     mounts: tuple[Mount, ...] = ()
     volume_roots: tuple[str, ...] = ()
     dropped: tuple[str, ...] = ()
+    swept: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     result: str = ""
     waits: bool = False

@@ -62,7 +62,7 @@ def compose_file(manifest: Manifest, targets: Targets, *, has_variables: bool) -
     service["volumes"] = [
         f"{name}_home:{HOME}",
         *([f"{name}_workspace:{workspace}"] if is_apart else []),
-        *docker.texts("volumes"),
+        *(_from_project(manifest, volume) for volume in docker.texts("volumes")),
         *_dind_volumes(name, mode),
     ]
     if has_variables:
@@ -91,10 +91,19 @@ def compose_file(manifest: Manifest, targets: Targets, *, has_variables: bool) -
     return escaped
 
 
+def _from_project(manifest: Manifest, volume: str) -> str:
+    # The compose file lies below `.sindri`; a relative path in the manifest is meant from the manifest.
+    source, separator, rest = volume.partition(":")
+    if not separator or not source.startswith((".", "~")):
+        return volume
+    return f"{os.path.normpath(os.path.join(manifest.folder, os.path.expanduser(source)))}:{rest}"
+
+
 def volume_roots(content: dict[str, Any]) -> tuple[str, ...]:
     """Return where in the container the volumes of a compose file made here begin."""
     volumes: list[str] = content["services"][SERVICE]["volumes"]
-    return tuple(parts[1] for parts in (volume.split(":") for volume in volumes) if len(parts) > 1)
+    # One that has no name is written as its path alone.
+    return tuple(parts[1 if len(parts) > 1 else 0] for parts in (volume.split(":") for volume in volumes))
 
 
 def _escaped(value: Any) -> Any:

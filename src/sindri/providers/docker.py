@@ -69,6 +69,7 @@ class DockerProvider:
             mounts=mounts,
             volume_roots=volume_roots(content),
             dropped=_DROPPED,
+            swept=(ENV_FILE,),
             notes=_notes(targets),
             result=f"Container {project} is running",
             waits=choices.wait,
@@ -146,7 +147,7 @@ class DockerProvider:
     def destroy(self, manifest: Manifest, choices: Choices) -> Plan:
         """Return the one step that removes the container, and its volumes unless they are kept."""
         project = project_name(manifest)
-        argv = ["docker", "compose", "-p", project, "down", "--remove-orphans"]
+        argv = [*_compose(project), "down", "--remove-orphans"]
         if not choices.keep_volumes:
             argv.append("--volumes")
         what = "container and network" if choices.keep_volumes else "container, network and volumes"
@@ -156,6 +157,7 @@ class DockerProvider:
             folder=choices.folder,
             steps=(Step(title=f"Removing the {what} of {project}", argv=tuple(argv)),),
             dropped=_DROPPED,
+            swept=(ENV_FILE,),
             result=f"{project} is gone",
         )
 
@@ -183,12 +185,11 @@ def _steps(
     project: str, choices: Choices, *, variables: tuple[str, ...], mounts: tuple[Mount, ...]
 ) -> tuple[Step, ...]:
     compose_path = os.path.join(choices.folder, _COMPOSE_FILE)
-    compose = ("docker", "compose", "-p", project)
+    compose = _compose(project)
     steps = [
         Step(
             title="Creating the container",
-            # The project's own .env is none of Compose's business: one that it cannot read would abort.
-            argv=(*compose, "-f", compose_path, "--env-file", os.devnull, "create", "--force-recreate"),
+            argv=(*compose, "-f", compose_path, "create", "--force-recreate"),
             consumes=(ENV_FILE,) if variables else (),
             leaves=f"container {project}, created and not started",
             timeout_s=3600.0,
@@ -205,6 +206,12 @@ def _steps(
         )
     steps.append(Step(title="Starting the container", argv=(*compose, "start"), leaves=f"container {project}, started"))
     return tuple(steps)
+
+
+def _compose(project: str) -> tuple[str, ...]:
+    # The project's own .env is none of Compose's business: every command reads the one where it is started, aborts at
+    # a line that it does not understand, and takes COMPOSE_FILE from it.
+    return ("docker", "compose", "-p", project, "--env-file", os.devnull)
 
 
 def _await_running(project: str, tools: Tools, *, until_settled: bool) -> None:

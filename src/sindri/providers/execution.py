@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from sindri.process.tools import ToolResult
     from sindri.providers.base import Plan, PlannedFile, Provider, Step
 
-_IGNORE_ALL = f"# {GENERATED}\n# Nothing in this folder belongs into a commit.\n*\n"
+_LOCK = "deploy.lock"
 
 
 def tool_environment(manifest: Manifest, dropped: Sequence[str], shell: Mapping[str, str]) -> dict[str, str]:
@@ -66,7 +66,7 @@ class Execution:
         if resolution is not None:
             self._redact = Redactor([resolution[name].reveal() for name in resolution]).redact
         make_private_folder(folder)
-        with ExclusiveFile(os.path.join(folder, "deploy.lock")) as lock:
+        with ExclusiveFile(os.path.join(folder, _LOCK)) as lock:
             if lock.holder is not None:
                 raise ConflictError(
                     f"Another deploy of {self._plan.project} is running (pid {lock.holder})",
@@ -80,7 +80,15 @@ class Execution:
                 if resolution is not None:
                     self._provider.verify(self._plan, resolution, self)
             except SindriError as error:
-                error.note = "\n".join(filter(None, (error.note, self._state())))
+                # The steps that take things away create nothing, and what they leave they cannot tell.
+                if resolution is not None:
+                    error.note = "\n".join(filter(None, (error.note, self._state())))
+                raise
+            except Exception:
+                raise
+            except BaseException:  # a signal
+                if resolution is not None:
+                    self._say_last(f"Stopped: {self._state()}")
                 raise
             finally:
                 self.remove_secret_files()
@@ -90,22 +98,37 @@ class Execution:
             return "nothing was created at the target"
         return f"at the target there is now: {', '.join(self._left)}"
 
+    def _say_last(self, line: str) -> None:
+        try:
+            self._say(line)
+        except Exception:  # noqa: BLE001 -- the signal that is on its way matters more than who reads this
+            return
+
     def remove_secret_files(self, said_as: str = "") -> None:
-        """Remove every generated file that holds secrets."""
-        for file in self._plan.files:
-            if file.secrets and remove_file(os.path.join(self._plan.folder, file.path)) and said_as:
-                self._say(f"Removed {file.path}, {said_as}")
+        """Remove every generated file that holds secrets, also one of an earlier run that this plan does not write."""
+        written = (file.path for file in self._plan.files if file.secrets)
+        for path in dict.fromkeys((*written, *self._plan.swept)):
+            if remove_file(os.path.join(self._plan.folder, path)) and said_as:
+                self._say(f"Removed {path}, {said_as}")
 
     def _write_files(self, resolution: Resolution | None) -> None:
+        if self._plan.files:
+            self._write_ignore()
         for file in self._plan.files:
             path = os.path.join(self._plan.folder, file.path)
             if file.secrets and resolution is not None:
                 write_new_file(path, self._provider.render(file.path, self._plan, resolution), mode=file.mode)
             else:
                 self._write_text(path, file)
+
+    def _write_ignore(self) -> None:
         ignore = os.path.join(self._plan.folder, ".gitignore")
-        if not os.path.lexists(ignore):
-            write_atomically(ignore, [_IGNORE_ALL.encode()], mode=0o644)
+        if os.path.lexists(ignore):
+            return
+        # By name and not all: --output may name a folder with things of the user's.
+        names = (".gitignore", _LOCK, *(file.path for file in self._plan.files))
+        lines = [f"# {GENERATED}", *(f"/{name}" for name in names), ""]
+        write_atomically(ignore, ["\n".join(lines).encode()], mode=0o644)
 
     @staticmethod
     def _write_text(path: str, file: PlannedFile) -> None:

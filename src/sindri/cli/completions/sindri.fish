@@ -51,8 +51,8 @@ function _shtab_sindri_using
   test "$_shtab_sindri_cmdpath" = "$argv"
 end
 
-set -g _shtab_sindri_commands secrets 'secrets validate' 'secrets list' 'secrets why' 'secrets get' 'secrets set' 'secrets export' init run doctor schema completion
-set -g _shtab_sindri_opts_with_value --config --env-file --format --from-file --name --only
+set -g _shtab_sindri_commands secrets 'secrets validate' 'secrets list' 'secrets why' 'secrets get' 'secrets set' 'secrets export' init run deploy status destroy doctor schema completion
+set -g _shtab_sindri_opts_with_value --config --env-file --format --from-file --name --only --output --provider
 
 complete -c sindri -e
 complete -c sindri -f
@@ -136,6 +136,38 @@ complete -c sindri -n '_shtab_sindri_using run' -s q -l quiet -d 'leave out the 
 complete -c sindri -n '_shtab_sindri_using run' -l offline -d 'make no connection'
 complete -c sindri -n '_shtab_sindri_using run' -l debug -d 'show where an error comes from'
 complete -c sindri -n '_shtab_sindri_using run; and test $_shtab_sindri_npos -eq 0' -ka "(__fish_complete_command)" -d 'the command to start'
+complete -c sindri -n '_shtab_sindri_using; and test $_shtab_sindri_npos -eq 0' -a deploy -d 'deliver the secrets and start the project where it runs'
+complete -c sindri -n '_shtab_sindri_using deploy' -s h -l help -d 'show this help message and exit'
+complete -c sindri -n '_shtab_sindri_using deploy' -l provider -x -d 'the target (default: the manifest'"'"'s, else docker)'
+complete -c sindri -n '_shtab_sindri_using deploy' -l output -x -d 'put generated files there instead of .sindri/PROVIDER'
+complete -c sindri -n '_shtab_sindri_using deploy' -l dry-run -d 'print the plan and do nothing'
+complete -c sindri -n '_shtab_sindri_using deploy' -l check-values -d 'with --dry-run: resolve and check the values too'
+complete -c sindri -n '_shtab_sindri_using deploy' -l wait -d 'wait until the project is up and healthy'
+complete -c sindri -n '_shtab_sindri_using deploy' -l config -xka "(__fish_complete_path (commandline -ct))" -d 'the manifest (default: sindri.yaml here or in a parent folder)'
+complete -c sindri -n '_shtab_sindri_using deploy' -l env-file -xka "(__fish_complete_path (commandline -ct))" -d 'read this instead of .env.local and .env (relative to the manifest)'
+complete -c sindri -n '_shtab_sindri_using deploy' -l no-fallback -d 'never use the fallback of a secret'
+complete -c sindri -n '_shtab_sindri_using deploy' -l skip-unreachable -d 'leave out optional secrets whose source cannot be reached, instead of failing'
+complete -c sindri -n '_shtab_sindri_using deploy' -s q -l quiet -d 'leave out the notes'
+complete -c sindri -n '_shtab_sindri_using deploy' -l offline -d 'make no connection'
+complete -c sindri -n '_shtab_sindri_using deploy' -l json -d 'print the report as JSON'
+complete -c sindri -n '_shtab_sindri_using deploy' -l debug -d 'show where an error comes from'
+complete -c sindri -n '_shtab_sindri_using; and test $_shtab_sindri_npos -eq 0' -a status -d 'show what runs at the target'
+complete -c sindri -n '_shtab_sindri_using status' -s h -l help -d 'show this help message and exit'
+complete -c sindri -n '_shtab_sindri_using status' -l provider -x -d 'the target (default: the manifest'"'"'s, else docker)'
+complete -c sindri -n '_shtab_sindri_using status' -l output -x -d 'put generated files there instead of .sindri/PROVIDER'
+complete -c sindri -n '_shtab_sindri_using status' -l config -xka "(__fish_complete_path (commandline -ct))" -d 'the manifest (default: sindri.yaml here or in a parent folder)'
+complete -c sindri -n '_shtab_sindri_using status' -l json -d 'print the report as JSON'
+complete -c sindri -n '_shtab_sindri_using status' -l debug -d 'show where an error comes from'
+complete -c sindri -n '_shtab_sindri_using; and test $_shtab_sindri_npos -eq 0' -a destroy -d 'take the deployment away'
+complete -c sindri -n '_shtab_sindri_using destroy' -s h -l help -d 'show this help message and exit'
+complete -c sindri -n '_shtab_sindri_using destroy' -l provider -x -d 'the target (default: the manifest'"'"'s, else docker)'
+complete -c sindri -n '_shtab_sindri_using destroy' -l output -x -d 'put generated files there instead of .sindri/PROVIDER'
+complete -c sindri -n '_shtab_sindri_using destroy' -l keep-volumes -d 'leave the data of the volumes where it is'
+complete -c sindri -n '_shtab_sindri_using destroy' -l yes -d 'do not ask'
+complete -c sindri -n '_shtab_sindri_using destroy' -l dry-run -d 'print what would be done'
+complete -c sindri -n '_shtab_sindri_using destroy' -l config -xka "(__fish_complete_path (commandline -ct))" -d 'the manifest (default: sindri.yaml here or in a parent folder)'
+complete -c sindri -n '_shtab_sindri_using destroy' -l json -d 'print the report as JSON'
+complete -c sindri -n '_shtab_sindri_using destroy' -l debug -d 'show where an error comes from'
 complete -c sindri -n '_shtab_sindri_using; and test $_shtab_sindri_npos -eq 0' -a doctor -d 'show what is set up here, what is missing, what to do'
 complete -c sindri -n '_shtab_sindri_using doctor' -s h -l help -d 'show this help message and exit'
 complete -c sindri -n '_shtab_sindri_using doctor' -l config -xka "(__fish_complete_path (commandline -ct))" -d 'the manifest (default: sindri.yaml here or in a parent folder)'

@@ -6,11 +6,14 @@
 _shtab_sindri_commands() {
   local _commands=(
     completion:'print the completion script for a shell'
+    deploy:'deliver the secrets and start the project where it runs'
+    destroy:'take the deployment away'
     doctor:'show what is set up here, what is missing, what to do'
     init:'write a commented sindri.yaml and the .gitignore lines'
     run:'start a command with the secrets in its environment'
     schema:'print the JSON Schema of sindri.yaml'
     secrets:'look at, check and use the secrets of the project'
+    status:'show what runs at the target'
   )
   _describe 'sindri commands' _commands
 }
@@ -43,6 +46,41 @@ _shtab_sindri_completion_options=(
 
 # guard to ensure default positional specs are added only once per session
 _shtab_sindri_completion_defaults_added=0
+
+_shtab_sindri_deploy_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--provider[the target (default\: the manifest\'s, else docker)]:PROVIDER:"
+  "--output[put generated files there instead of .sindri\/PROVIDER]:DIR:"
+  "--dry-run[print the plan and do nothing]"
+  "--check-values[with --dry-run\: resolve and check the values too]"
+  "--wait[wait until the project is up and healthy]"
+  "--config[the manifest (default\: sindri.yaml here or in a parent folder)]:FILE:_files"
+  "--env-file[read this instead of .env.local and .env (relative to the manifest)]:FILE:_files"
+  "--no-fallback[never use the fallback of a secret]"
+  "--skip-unreachable[leave out optional secrets whose source cannot be reached, instead of failing]"
+  {-q,--quiet}"[leave out the notes]"
+  "--offline[make no connection]"
+  "--json[print the report as JSON]"
+  "--debug[show where an error comes from]"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_sindri_deploy_defaults_added=0
+
+_shtab_sindri_destroy_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--provider[the target (default\: the manifest\'s, else docker)]:PROVIDER:"
+  "--output[put generated files there instead of .sindri\/PROVIDER]:DIR:"
+  "--keep-volumes[leave the data of the volumes where it is]"
+  "--yes[do not ask]"
+  "--dry-run[print what would be done]"
+  "--config[the manifest (default\: sindri.yaml here or in a parent folder)]:FILE:_files"
+  "--json[print the report as JSON]"
+  "--debug[show where an error comes from]"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_sindri_destroy_defaults_added=0
 
 _shtab_sindri_doctor_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
@@ -184,6 +222,18 @@ _shtab_sindri_secrets_why_options=(
 # guard to ensure default positional specs are added only once per session
 _shtab_sindri_secrets_why_defaults_added=0
 
+_shtab_sindri_status_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--provider[the target (default\: the manifest\'s, else docker)]:PROVIDER:"
+  "--output[put generated files there instead of .sindri\/PROVIDER]:DIR:"
+  "--config[the manifest (default\: sindri.yaml here or in a parent folder)]:FILE:_files"
+  "--json[print the report as JSON]"
+  "--debug[show where an error comes from]"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_sindri_status_defaults_added=0
+
 
 _shtab_sindri() {
   local context state line curcontext="$curcontext" one_or_more='(*)' remainder='(-)*:' default='*::: :->sindri'
@@ -204,11 +254,14 @@ _shtab_sindri() {
       curcontext="${curcontext%:*:*}:_shtab_sindri-$line[1]:"
       case $line[1] in
         completion) _arguments -C -s $_shtab_sindri_completion_options ;;
+        deploy) _arguments -C -s $_shtab_sindri_deploy_options ;;
+        destroy) _arguments -C -s $_shtab_sindri_destroy_options ;;
         doctor) _arguments -C -s $_shtab_sindri_doctor_options ;;
         init) _arguments -C -s $_shtab_sindri_init_options ;;
         run) _arguments -C -s $_shtab_sindri_run_options ;;
         schema) _arguments -C -s $_shtab_sindri_schema_options ;;
         secrets) _shtab_sindri_secrets ;;
+        status) _arguments -C -s $_shtab_sindri_status_options ;;
       esac
   esac
 }

@@ -1,0 +1,44 @@
+"""No value that a tool was given is shown in what it prints."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from json import dumps
+
+from sindri.formats.redaction import MASK, Redactor
+
+
+def test_a_value_is_masked_wherever_it_stands():
+    assert Redactor([b"hunter2!"]).redact(b"say hunter2! twice: hunter2!") == b"say %b twice: %b" % (MASK, MASK)
+
+
+def test_every_line_of_a_value_is_masked_alone():
+    redact = Redactor([b"first line\n  second line  \r\n"]).redact
+    assert redact(b"got second line here") == b"got %b here" % MASK
+    assert redact(b"first line") == MASK
+
+
+def test_base64_and_quoted_forms_are_masked():
+    value = 'a"b\\c\nd\u00e4'.encode()
+    redact = Redactor([value]).redact
+    assert redact(b64encode(value)) == MASK
+    for ascii_only in (True, False):
+        quoted = dumps(value.decode(), ensure_ascii=ascii_only).encode()
+        assert redact(quoted) == b'"%b"' % MASK
+
+
+def test_the_longer_of_two_values_is_masked_whole():
+    assert Redactor([b"secret", b"secret-and-more"]).redact(b"secret-and-more") == MASK
+
+
+def test_a_value_that_is_not_text_is_masked():
+    assert Redactor([b"\xff\xfe\x00\x01\x02"]).redact(b"<\xff\xfe\x00\x01\x02>") == b"<%b>" % MASK
+
+
+def test_what_is_too_short_or_too_large_is_left_alone():
+    """`a` stands in every word; a file of a megabyte goes in by an archive and is never printed."""
+    assert Redactor([b"abc", b"x" * 20_000]).redact(b"abc " + b"x" * 20_000) == b"abc " + b"x" * 20_000
+
+
+def test_without_values_nothing_changes():
+    assert Redactor([]).redact(b"text") == b"text"
