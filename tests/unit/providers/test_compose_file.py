@@ -109,8 +109,8 @@ def test_a_build_from_source_names_its_reference():
 
 def test_all_mistakes_are_reported_with_their_place_and_the_nearest_word():
     problems = refusal(
-        "deployment: {image_config: {version: ^3.0.0}}\nproviders:\n  docker:\n    restart: allways\n    netwrok: host\n"
-        "    privileged: maybe\n    ports: 80\n    dind: {enabled: true, mode: [x]}\n"
+        "deployment: {image_config: {version: ^3.0.0}}\nproviders:\n  docker:\n    restart: allways\n"
+        "    netwrok: host\n    privileged: maybe\n    ports: 80\n    dind: {enabled: true, mode: [x]}\n"
     )
     text = "\n".join(problems)
     assert "sindri.yaml:6:14" in text
