@@ -45,7 +45,9 @@ class Workshop:
         self._program("sindri", f'exec "{sys.executable}" -m sindri "$@"')
         for stub in STUBS:
             self._program(
-                stub, 'case "$*" in *version*) echo 5.6.1;; inspect*) echo running 0;; *) cat >/dev/null;; esac'
+                stub,
+                'case "$*" in *version*) echo 5.6.1;; *sindri.folder*) exit 1;; inspect*) echo running 0;;'
+                " *) cat >/dev/null;; esac",
             )
 
     def _program(self, name: str, line: str) -> None:

@@ -312,6 +312,24 @@ def test_paths_that_the_container_hides_or_that_are_volumes_are_refused_all_at_o
     assert not project.generated.exists()
 
 
+def test_another_project_of_the_same_name_is_left_alone(project: Project, tmp_path: Path) -> None:
+    """Two checkouts are one project to Compose: the second may neither replace nor destroy what the first deployed."""
+    project.declare(ENV.format(name="TOKEN"))
+    (project.folder / ".env").write_text("TOKEN=first\n")
+    assert project.run("deploy").returncode == 0
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / ".env").write_text("TOKEN=second\n")
+    config = ("--config", str(other / "sindri.yaml"))
+    (other / "sindri.yaml").write_text((project.folder / "sindri.yaml").read_text())
+    for command in (("deploy",), ("destroy", "--yes")):
+        done = project.run(*command, *config)
+        assert done.returncode == 8, done.stderr
+        assert f"deployed from {project.folder}".encode() in done.stderr
+    assert f"deployed from {project.folder}".encode() in project.run("status", *config).stdout
+    assert project.engine.environment_of(project.name)[b"TOKEN"] == b"first"
+
+
 def test_destroy_asks_and_takes_everything_away(project: Project) -> None:
     project.declare(ENV.format(name="TOKEN"))
     (project.folder / ".env").write_text("TOKEN=value\n")

@@ -20,6 +20,7 @@ EXCEPTIONS: dict[tuple[str, str], str] = {
     ("decode", "locks.py:ExclusiveFile.__enter__"): "the pid of who holds the lock",
     ("decode", "providers/docker.py:DockerProvider.check_tools"): "the version of Compose",
     ("decode", "providers/docker.py:DockerProvider.status"): "the state of a container, never its environment",
+    ("decode", "providers/docker.py:_owner_of"): "the folder of a manifest",
     ("decode", "providers/docker.py:_await_running"): "the state of a container, never its environment",
     ("decode", "providers/execution.py:_last_words"): "what a tool printed, redacted before",
     ("write", "process/queries.py:exit_code_of"): "/dev/null, for a program whose exit code is the answer",

@@ -41,6 +41,13 @@ if TYPE_CHECKING:
                 ToolFailedError: it has not.
             """
 
+        def check_target(self, plan: Plan, tools: Tools) -> None:
+            """Make sure that what is at the target under the plan's name belongs to this project.
+
+            Raises:
+                ConflictError: it belongs to another project, or was not made by Sindri.
+            """
+
         def check_tools(self, tools: Tools) -> None:
             """Make sure that the target's programs are there and new enough; `--dry-run` asks it too.
 
@@ -136,6 +143,7 @@ class Plan(Value):
     swept: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     result: str = ""
+    owner: str = ""
     waits: bool = False
 
 

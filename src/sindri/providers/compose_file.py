@@ -18,6 +18,9 @@ DEFAULT_IMAGE = "ghcr.io/pacphi/sindri:v3-latest"
 """The image of a manifest that names none: the published image of Sindri's own development environment."""
 
 SERVICE = "sindri"
+OWNER = "sindri.folder"
+"""Label of the container: the folder of the manifest that it was deployed from."""
+
 HOME = "/alt/home/developer"
 ENV_FILE = ".env.secrets"
 TMPFS = "/tmp"  # noqa: S108 -- a mount point inside the container
@@ -54,7 +57,7 @@ def compose_file(manifest: Manifest, targets: Targets, *, has_variables: bool) -
     """Return the compose file as data; mistakes of the manifest collect in *targets*."""
     name = project_name(manifest)
     deployment, docker = targets.deployment, targets.own
-    service: dict[str, Any] = {**_image(deployment), "container_name": name}
+    service: dict[str, Any] = {**_image(deployment), "container_name": name, "labels": {OWNER: manifest.folder}}
     mode = _dind_mode(docker)
     service |= _runtime(docker, mode)
     workspace = deployment.block("volumes").block("workspace").text("path")

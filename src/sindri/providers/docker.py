@@ -9,11 +9,11 @@ import os
 import re
 import time
 
-from sindri.errors import SindriError, ToolFailedError, ToolMissingError, UnrepresentableValueError
+from sindri.errors import ConflictError, SindriError, ToolFailedError, ToolMissingError, UnrepresentableValueError
 from sindri.formats import compose_env, mount_path, process_environment, tar_archive, yaml_text
 from sindri.model import FileSpec
 from sindri.providers.base import GENERATED, Mount, Plan, PlannedFile, Status, Step
-from sindri.providers.compose_file import ENV_FILE, HOME, TMPFS, compose_file, project_name, volume_roots
+from sindri.providers.compose_file import ENV_FILE, HOME, OWNER, TMPFS, compose_file, project_name, volume_roots
 from sindri.providers.settings import Targets
 
 TYPE_CHECKING = False
@@ -73,6 +73,24 @@ class DockerProvider:
             notes=_notes(targets),
             result=f"Container {project} is running",
             waits=choices.wait,
+            owner=manifest.folder,
+        )
+
+    def check_target(self, plan: Plan, tools: Tools) -> None:
+        """Make sure that a container of this name was deployed from this folder.
+
+        Two checkouts, or "My App" and "my-app", are one project to Compose: one would replace the other's container,
+        and `destroy` would take its volumes.
+
+        Raises:
+            ConflictError: it was deployed from elsewhere, or not by Sindri.
+        """
+        owner = _owner_of(plan.project, tools)
+        if owner is None or owner == plan.owner:
+            return
+        raise ConflictError(
+            f"There is a container {plan.project} already, " + (f"deployed from {owner}" if owner else "not Sindri's"),
+            hint=f"give this project another `name:`; or, if it is yours, run: docker rm -f {plan.project}",
         )
 
     def check_tools(self, tools: Tools) -> None:
@@ -159,6 +177,7 @@ class DockerProvider:
             dropped=_DROPPED,
             swept=(ENV_FILE,),
             result=f"{project} is gone",
+            owner=manifest.folder,
         )
 
     def status(self, manifest: Manifest, tools: Tools) -> Status:
@@ -177,6 +196,9 @@ class DockerProvider:
             return Status(provider="docker", project=project, state="not deployed")
         state, image, started, exit_code = os.fsdecode(answer).splitlines()[:4]
         details = [f"image: {image}"]
+        owner = _owner_of(project, tools)
+        if owner != manifest.folder:
+            details.append(f"deployed from {owner}" if owner else "not deployed by Sindri")
         details.append(f"started: {started}" if state == "running" else f"exit code: {exit_code}")
         return Status(provider="docker", project=project, state=state, details=tuple(details))
 
@@ -212,6 +234,13 @@ def _compose(project: str) -> tuple[str, ...]:
     # The project's own .env is none of Compose's business: every command reads the one where it is started, aborts at
     # a line that it does not understand, and takes COMPOSE_FILE from it.
     return ("docker", "compose", "-p", project, "--env-file", os.devnull)
+
+
+def _owner_of(project: str, tools: Tools) -> str | None:
+    """Return the folder that a container was deployed from, "" where Sindri did not make it, None without one."""
+    template = f'{{{{index .Config.Labels "{OWNER}"}}}}'
+    code, answer = tools.ask(("docker", "inspect", "--type", "container", "-f", template, project))
+    return os.fsdecode(answer).strip() if code == 0 else None
 
 
 def _await_running(project: str, tools: Tools, *, until_settled: bool) -> None:

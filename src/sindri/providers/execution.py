@@ -73,6 +73,7 @@ class Execution:
                     hint="wait for it to end, then deploy again",
                 )
             self.remove_secret_files(said_as="left by a deploy that was killed")
+            self._provider.check_target(self._plan, self)
             try:
                 self._write_files(resolution)
                 for step in self._plan.steps:
