@@ -22,7 +22,7 @@ def sh(script, **options):
 
 def test_output_comes_by_whole_lines_and_without_values():
     """The first value is written in two pieces, so that it may come by two reads."""
-    lines = []
+    lines: list[bytes] = []
     redact = Redactor([b"hunter2-hunter2", b"two\nlines of it"]).redact
     script = r"printf 'a hunter2-'; printf 'hunter2 b\ntwo\nlines of it\nlast' ; echo err >&2; exit 3"
     result = sh(script, redact=redact, on_line=lines.append).finish()
