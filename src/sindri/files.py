@@ -228,7 +228,7 @@ def write_atomically(
             else:
                 os.link(temporary, path)  # fails when somebody made the file meanwhile, which a rename would not
         finally:
-            _unlink_if_there(temporary)
+            remove_file(temporary)
     except OSError as error:
         raise _output_error(path, error) from None
     _sync_folder(folder or ".")
@@ -246,14 +246,18 @@ def _check_replaceable(path: str, present: os.stat_result, *, replace: bool) -> 
 def _write_new(path: str, chunks: Iterable[bytes | memoryview], *, mode: int, owner: os.stat_result | None) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NOFOLLOW | _CLOEXEC | _BINARY, 0o600)
     try:
-        if hasattr(os, "fchmod"):
-            if owner is not None and not _keep_owner(descriptor, owner):
-                mode &= ~stat.S_IRWXG  # another group than the one that these rights were given to
-            os.fchmod(descriptor, mode)
-        write_all(descriptor, chunks)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        try:
+            if hasattr(os, "fchmod"):
+                if owner is not None and not _keep_owner(descriptor, owner):
+                    mode &= ~stat.S_IRWXG  # another group than the one that these rights were given to
+                os.fchmod(descriptor, mode)
+            write_all(descriptor, chunks)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except BaseException:  # also a signal: half a secret is one too
+        os.unlink(path)
+        raise
 
 
 def _keep_owner(descriptor: int, owner: os.stat_result) -> bool:
@@ -270,13 +274,6 @@ def _keep_owner(descriptor: int, owner: os.stat_result) -> bool:
             continue
         return True
     return False
-
-
-def _unlink_if_there(path: str) -> None:
-    try:
-        os.unlink(path)
-    except FileNotFoundError:
-        return
 
 
 def _sync_folder(folder: str) -> None:

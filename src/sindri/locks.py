@@ -76,6 +76,8 @@ class ExclusiveFile:
             os.ftruncate(self._descriptor, 0)
             write_all(self._descriptor, [f"{os.getpid()}\n".encode()])
         except OSError as error:
+            if self._descriptor >= 0:
+                os.close(self._descriptor)
             raise _cannot_lock(self._path, error) from None
         return self
 

@@ -189,14 +189,19 @@ def _close(stream: IO[bytes]) -> None:
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        try:
-            os.killpg(child.pid, number)
-        except (ProcessLookupError, PermissionError):  # macOS says the second of a group that has only ended ones
-            break
-        try:
-            child.wait(_GRACE_S)
-        except subprocess.TimeoutExpired:
-            continue
-        break
-    child.wait()
+    try:
+        _signal_group(child, signal.SIGTERM)
+        child.wait(_GRACE_S)
+    except subprocess.TimeoutExpired:
+        pass
+    finally:
+        # Also what the tool started and did not take along; and at once where a second Ctrl-C ends the wait.
+        _signal_group(child, signal.SIGKILL)
+        child.wait()
+
+
+def _signal_group(child: subprocess.Popen[bytes], number: int) -> None:
+    try:
+        os.killpg(child.pid, number)
+    except (ProcessLookupError, PermissionError):  # macOS says the second of a group that has only ended ones
+        return

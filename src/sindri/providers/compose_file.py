@@ -72,7 +72,8 @@ def compose_file(manifest: Manifest, targets: Targets, *, has_variables: bool) -
         service["env_file"] = [ENV_FILE]
     service["environment"] = _environment(deployment, targets.extensions, docker, mode)
     service["deploy"] = {"resources": _resources(deployment)}
-    if "reservations" in service["deploy"]["resources"]:
+    devices = service["deploy"]["resources"].get("reservations", {}).get("devices", [])
+    if any(device["driver"] == "nvidia" for device in devices):
         service["runtime"] = "nvidia"
     service |= _hardening(mode)
     network = docker.text("network", among=_NETWORKS)
@@ -89,7 +90,10 @@ def compose_file(manifest: Manifest, targets: Targets, *, has_variables: bool) -
     if mode == "privileged":
         volumes.append(f"{name}_docker")
     # Named in full: Compose would put the project's name in front a second time.
-    declared = {volume: {"name": volume, "driver": "local"} for volume in volumes}
+    declared = {
+        **{volume: {"driver": "local"} for volume in _named(docker.texts("volumes"))},
+        **{volume: {"name": volume, "driver": "local"} for volume in volumes},
+    }
     escaped: dict[str, Any] = _escaped({"name": name, "services": {SERVICE: service}, "volumes": declared})
     return escaped
 
@@ -100,6 +104,12 @@ def _from_project(manifest: Manifest, volume: str) -> str:
     if not separator or not source.startswith((".", "~")):
         return volume
     return f"{os.path.normpath(os.path.join(manifest.folder, os.path.expanduser(source)))}:{rest}"
+
+
+def _named(volumes: list[str]) -> list[str]:
+    # Compose refuses a volume that is used by name and not declared.
+    sources = (source for source, separator, _ in (volume.partition(":") for volume in volumes) if separator)
+    return [source for source in sources if source and not source.startswith((".", "~", "/"))]
 
 
 def volume_roots(content: dict[str, Any]) -> tuple[str, ...]:
@@ -142,13 +152,14 @@ def _image(deployment: Settings) -> dict[str, Any]:
 
 
 def _version_tag(deployment: Settings, config: Settings) -> str:
-    tag = config.text("tag_override") or config.text("version")
+    key = "tag_override" if config.text("tag_override") else "version"
+    tag = config.text(key)
     if not tag:
         deployment.complain("image_config", "needs `version`, `tag_override` or `digest`")
-    elif not all(letter.isalnum() or letter in "._-" for letter in tag):
+    elif not (tag.isascii() and all(letter.isalnum() or letter in "._-" for letter in tag)):
         # A range has to be looked up in the registry; guessing a tag would deploy something else than was meant.
-        text = "is a range; Sindri asks no registry. Name an exact version, or add `tag_override` or `digest`"
-        config.complain("version", text)
+        is_range = "is a range; Sindri asks no registry. Name an exact version, or add `tag_override` or `digest`"
+        config.complain(key, is_range if key == "version" else "is no image tag")
     return tag
 
 
@@ -161,7 +172,7 @@ def _dind_mode(docker: Settings) -> str:
     mode = dind.text("mode", "auto", among=_DIND_MODES)
     dind.text("storageDriver", "auto", among=_DRIVERS)
     if not dind.flag("enabled"):
-        return "privileged" if docker.flag("privileged") and dind.has("enabled") else ""
+        return ""
     if mode == "auto":
         # Sysbox where the manifest asks for its runtime, else the old way that works on every engine.
         return "sysbox" if docker.text("runtime", "auto") == "sysbox-runc" else "privileged"

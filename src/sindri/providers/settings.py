@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from sindri.model import Manifest, Node
 
 _WORDS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
+_NULLS = ("", "~", "null", "Null", "NULL")
+_DIGITS = 10  # Python refuses to read a number of some thousand digits
 
 
 class Settings:
@@ -23,7 +25,7 @@ class Settings:
         self._values: dict[str, Node] = {}
         if node is not None and isinstance(node.value, dict):
             self._values = node.value
-        elif node is not None and node.value not in ("", "null", "~"):
+        elif node is not None and node.value not in _NULLS:
             self._complain(node, f"`{path}` must be a mapping")
 
     def block(self, key: str) -> Settings:
@@ -62,7 +64,7 @@ class Settings:
         text = self.text(key)
         if not text:
             return default
-        if not (text.isascii() and text.isdigit() and int(text)):
+        if not (text.isascii() and text.isdigit() and len(text) < _DIGITS and int(text)):
             self._complain(self._values[key], f"`{self._path}.{key}` must be a whole number of at least 1")
             return default
         return int(text)
@@ -111,11 +113,12 @@ class Targets:
         """
         prefixes = (*(f"providers.{name}." for name in self._names), "deployment.")
         unknown = [str(complaint) for complaint in self._manifest.warnings if complaint.about.startswith(prefixes)]
-        problems = [*self.problems, *unknown]
+        # What is read in two places is complained about twice.
+        problems = tuple(dict.fromkeys((*self.problems, *unknown)))
         if problems:
             count = f"{len(problems)} mistake{'s' if len(problems) > 1 else ''}"
             raise ManifestError(
-                f"Cannot deploy {self._manifest.display} to {self._names[0]}: {count}", problems=tuple(problems)
+                f"Cannot deploy {self._manifest.display} to {self._names[0]}: {count}", problems=problems
             )
 
 

@@ -42,3 +42,29 @@ def test_what_is_too_short_or_too_large_is_left_alone():
 
 def test_without_values_nothing_changes():
     assert Redactor([]).redact(b"text") == b"text"
+
+
+def test_a_value_with_letters_of_a_pattern_is_taken_literally():
+    assert Redactor([b"a.c*[x"]).redact(b"abc a.c*[x") == b"abc %b" % MASK
+
+
+def test_the_edges_of_what_is_masked_are_four_bytes_and_sixteen_kilobytes():
+    limit = 16 * 1024
+    redact = Redactor([b"abcd", b"y" * limit, b"z" * (limit + 1)]).redact
+    assert redact(b"abcd") == MASK
+    assert redact(b"y" * limit) == MASK
+    assert redact(b"z" * (limit + 1)) == b"z" * (limit + 1)
+
+
+def test_a_short_line_of_a_value_is_left_and_the_whole_value_is_not():
+    redact = Redactor([b"ab\ncd\nefgh"]).redact
+    assert redact(b"ab cd efgh") == b"ab cd " + MASK
+    assert redact(b"<ab\ncd\nefgh>") == b"<%b>" % MASK
+
+
+def test_an_empty_value_masks_nothing():
+    assert Redactor([b""]).redact(b"text and    space") == b"text and    space"
+
+
+def test_the_redactor_does_not_show_what_it_looks_for():
+    assert "hunter2" not in repr(Redactor([b"hunter2!"]))
