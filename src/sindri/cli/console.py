@@ -144,6 +144,11 @@ def _encoding(variables: Any) -> str:
     return "utf-8" if "utf" in locale.lower() else "ascii"
 
 
+def can_ask() -> bool:
+    """Return whether a person sees a question of ours and can answer it."""
+    return is_terminal(STDIN) and is_terminal(STDERR)
+
+
 def is_terminal(descriptor: int) -> bool:
     """Return whether a person sits at *descriptor*."""
     try:

@@ -7,11 +7,9 @@ import os
 from sindri.cli.interrupts import CleanInterrupts
 from sindri.cli.options import add_json_option, add_resolve_options
 from sindri.cli.preflight import preflight
-from sindri.cli.session import manifest_of, open_manifest, raise_failures, say_notes
-from sindri.cli.target import add_target_options, choose_provider, make_choices
+from sindri.cli.session import open_manifest, raise_failures, say_notes
+from sindri.cli.target import add_target_options, open_execution, open_target, report_result
 from sindri.errors import ResolutionError, UsageError
-from sindri.providers.base import build_provider
-from sindri.providers.execution import Execution
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,29 +39,22 @@ def execute(options: Namespace, console: Console) -> int:
     """Plan, check, apply."""
     if options.check_values and not options.dry_run:
         raise UsageError("--check-values belongs to --dry-run: a deploy always checks them", hint="add --dry-run")
-    manifest = manifest_of(options)
-    name = choose_provider(manifest, options, console)
-    provider = build_provider(name)
-    choices = make_choices(manifest, options, name)
-    report = (lambda _: None) if options.json else console.line
-    for line in preflight(manifest, options.env_file):
-        report(line)
+    target = open_target(options, console)
+    manifest, provider = target.manifest, target.provider
+    if not options.json:
+        for line in preflight(manifest, options.env_file):
+            console.line(line)
     if options.dry_run and not options.check_values:
-        plan = provider.plan(manifest, [spec.name for spec in manifest.secrets], choices)
+        plan = provider.plan(manifest, [spec.name for spec in manifest.secrets], target.choices)
         with CleanInterrupts():
-            provider.check_tools(Execution(plan, provider, manifest, say=report, echo=_ignore))
+            provider.check_tools(open_execution(target, plan, options, console))
         _show(plan, options, console)
         return 0
     with open_manifest(manifest, options) as resolution, CleanInterrupts():
         raise_failures(resolution)
         say_notes(resolution, options, console)
-        plan = provider.plan(manifest, list(resolution), choices)
-
-        def say(line: str) -> None:
-            report(line)
-            console.flush()
-
-        execution = Execution(plan, provider, manifest, say=say, echo=_ignore if options.json else console.echo)
+        plan = provider.plan(manifest, list(resolution), target.choices)
+        execution = open_execution(target, plan, options, console)
         provider.check_tools(execution)
         refusals = tuple(provider.check(plan, resolution))
         if refusals:
@@ -74,15 +65,8 @@ def execute(options: Namespace, console: Console) -> int:
         for note in plan.notes:
             console.note(note)
         execution.apply(resolution)
-    if options.json:
-        console.json({"ok": True, "provider": plan.provider, "project": plan.project, "result": plan.result})
-    else:
-        console.line(plan.result)
+    report_result(plan, options, console)
     return 0
-
-
-def _ignore(_line: bytes) -> None:
-    """Throw a tool's output away: with --json standard output holds nothing else."""
 
 
 def _show(plan: Plan, options: Namespace, console: Console) -> None:

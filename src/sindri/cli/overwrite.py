@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from sindri.cli.console import STDERR, STDIN, is_terminal
+from sindri.cli.console import can_ask
 from sindri.errors import ConflictError
 
 TYPE_CHECKING = False
@@ -21,7 +21,7 @@ def confirm_overwrite(path: str, console: Console, *, assume_yes: bool) -> None:
     if not os.path.lexists(path) or assume_yes:
         return
     hint = "say --yes to replace it"
-    if not (is_terminal(STDIN) and is_terminal(STDERR)):
+    if not can_ask():
         raise ConflictError(f"{path} exists already", hint=hint)
     if not console.confirm(f"{path} exists already. Replace it?"):
         raise ConflictError(f"{path} was left as it is", hint=hint)

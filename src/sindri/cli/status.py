@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from sindri.cli.interrupts import CleanInterrupts
 from sindri.cli.options import add_json_option, add_manifest_options
-from sindri.cli.session import manifest_of
-from sindri.cli.target import add_target_options, choose_provider, make_choices
-from sindri.providers.base import Plan, build_provider
-from sindri.providers.execution import Execution
+from sindri.cli.target import add_target_options, open_execution, open_target
+from sindri.providers.base import Plan
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,13 +24,10 @@ def configure(parser: CommandParser) -> None:
 
 def execute(options: Namespace, console: Console) -> int:
     """Ask the target."""
-    manifest = manifest_of(options)
-    name = choose_provider(manifest, options, console)
-    provider = build_provider(name)
-    nothing = Plan(provider=name, project="", folder=make_choices(manifest, options, name).folder)
-    tools = Execution(nothing, provider, manifest, say=console.line, echo=console.echo)
+    target = open_target(options, console)
+    nothing = Plan(provider=target.name, project="", folder=target.choices.folder)
     with CleanInterrupts():
-        status = provider.status(manifest, tools)
+        status = target.provider.status(target.manifest, open_execution(target, nothing, options, console))
     if options.json:
         console.json(
             {

@@ -116,7 +116,7 @@ class DockerProvider:
         sizes = []
         for name in plan.variables:
             value = resolution[name].view()
-            reason = process_environment.container_refusal(name, value.tobytes(), carrier="Docker Compose")
+            reason = process_environment.container_refusal(name, value, carrier="Docker Compose")
             if reason is not None:
                 refusals.append(UnrepresentableValueError(reason))
             sizes.append(len(name) + 1 + len(value))
@@ -144,7 +144,8 @@ class DockerProvider:
     def verify(self, plan: Plan, resolution: Resolution, tools: Tools) -> None:
         """Read every file secret back from the container.
 
-        `docker cp` into a tmpfs reports success and delivers nothing, so success is not believed.
+        `docker cp` reports success also where nothing arrives, as on a volume in memory, so success is not believed.
+        The generated file's own tmpfs would not even be noticed here: `check` refuses paths below it.
 
         Raises:
             ToolFailedError: one is not there as it was sent.
@@ -191,10 +192,10 @@ class DockerProvider:
         if code != 0:
             raise ToolFailedError("The Docker engine does not answer", hint="is it running? try: docker version")
         template = "{{.State.Status}}\n{{.Config.Image}}\n{{.State.StartedAt}}\n{{.State.ExitCode}}"
-        code, answer = tools.ask(("docker", "inspect", "--type", "container", "-f", template, project))
-        if code != 0:
+        answer = _inspect(project, template, tools)
+        if answer is None:
             return Status(provider="docker", project=project, state="not deployed")
-        state, image, started, exit_code = os.fsdecode(answer).splitlines()[:4]
+        state, image, started, exit_code = answer.splitlines()[:4]
         details = [f"image: {image}"]
         owner = _owner_of(project, tools)
         if owner != manifest.folder:
@@ -238,7 +239,11 @@ def _compose(project: str) -> tuple[str, ...]:
 
 def _owner_of(project: str, tools: Tools) -> str | None:
     """Return the folder that a container was deployed from, "" where Sindri did not make it, None without one."""
-    template = f'{{{{index .Config.Labels "{OWNER}"}}}}'
+    return _inspect(project, f'{{{{index .Config.Labels "{OWNER}"}}}}', tools)
+
+
+def _inspect(project: str, template: str, tools: Tools) -> str | None:
+    """Return what the engine says of the container, None where there is none. Never ask for its environment."""
     code, answer = tools.ask(("docker", "inspect", "--type", "container", "-f", template, project))
     return os.fsdecode(answer).strip() if code == 0 else None
 
@@ -251,10 +256,10 @@ def _await_running(project: str, tools: Tools, *, until_settled: bool) -> None:
     """
     started = time.monotonic()
     while True:
-        code, answer = tools.ask(("docker", "inspect", "--type", "container", "-f", _STATE, project))
-        state, restarts, health = (*os.fsdecode(answer).split(), "", "", "")[:3]
+        answer = _inspect(project, _STATE, tools)
+        state, restarts, health = (*(answer or "").split(), "", "", "")[:3]
         elapsed_s = time.monotonic() - started
-        if code != 0 or state in ("exited", "dead", "removing") or restarts not in ("", "0"):
+        if answer is None or state in ("exited", "dead", "removing") or restarts not in ("", "0"):
             raise ToolFailedError(
                 f"The container {project} did not stay up", hint=f"its own words: docker logs {project}"
             )
@@ -299,8 +304,8 @@ def _arrived(mount: Mount, archive: bytes, resolution: Resolution) -> bool:
     except tar_archive.TarFormatError:  # a link, or an answer that was cut off
         return False
     # The engine names the file without its folder.
-    there = [(file.mode, file.uid, file.gid, bytes(file.content)) for file in files]
-    return there == [(mount.mode, mount.uid, mount.gid, resolution[mount.name].reveal())]
+    there = [(file.mode, file.uid, file.gid, memoryview(file.content)) for file in files]
+    return there == [(mount.mode, mount.uid, mount.gid, resolution[mount.name].view())]
 
 
 def _notes(targets: Targets) -> tuple[str, ...]:

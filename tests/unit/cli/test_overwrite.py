@@ -45,7 +45,7 @@ def test_whoever_said_yes_before_is_not_asked(tmp_path, capfd):
 
 def test_a_link_to_nothing_is_something_that_is_there(tmp_path, monkeypatch):
     (tmp_path / "f").symlink_to("nothing")
-    monkeypatch.setattr("sindri.cli.overwrite.is_terminal", lambda _: False)
+    monkeypatch.setattr("sindri.cli.overwrite.can_ask", lambda: False)
     with pytest.raises(ConflictError):
         confirm_overwrite("f", Console(), assume_yes=False)
 
