@@ -66,6 +66,22 @@ class EnvFile:
         return Secret(unescape(self._buffer, entry), self._memory)
 
 
+def read_env_file(label: str, path: str, memory: SecretMemory, *, hint: str = "") -> memoryview | None:
+    """Return the bytes of the env file at *path*, None where there is none. A named pipe is refused, not waited for.
+
+    Raises:
+        EnvFileError: it cannot be read.
+    """
+    try:
+        return read_secret_file(path, memory, limit_bytes=_LIMIT_BYTES)[0]
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise EnvFileError(
+            f"Cannot read {label}: {describe_os_error(error)}", subject=f"File: {path}", hint=hint
+        ) from None
+
+
 class Environment:
     """Shell and env files of one run.
 
@@ -113,17 +129,9 @@ class Environment:
         loaded = []
         for label in DEFAULT_FILES:
             path = os.path.join(self.folder, label)
-            try:
-                buffer, _ = read_secret_file(path, self._memory, limit_bytes=_LIMIT_BYTES)
-            except FileNotFoundError:
-                continue
-            except OSError as error:
-                raise EnvFileError(
-                    f"Cannot read {label}: {describe_os_error(error)}",
-                    subject=f"File: {path}",
-                    hint="use --env-file to name another file",
-                ) from None
-            loaded.append(EnvFile(label, path, buffer, self._memory))
+            buffer = read_env_file(label, path, self._memory, hint="use --env-file to name another file")
+            if buffer is not None:
+                loaded.append(EnvFile(label, path, buffer, self._memory))
         return loaded
 
     def _load_named(self, label: str) -> EnvFile:

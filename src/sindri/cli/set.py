@@ -9,7 +9,7 @@ from sindri.cli.gitignore import warn_unless_ignored
 from sindri.cli.interrupts import CleanInterrupts
 from sindri.cli.options import add_manifest_options
 from sindri.cli.session import manifest_of
-from sindri.environment import DEFAULT_FILES
+from sindri.environment import DEFAULT_FILES, read_env_file
 from sindri.errors import (
     EnvFileError,
     SourceError,
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from sindri.model import SecretSpec
 
 _LIMIT_BYTES = 1024 * 1024
-_ENV_FILE_LIMIT_BYTES = 16 * 1024 * 1024
 _OTHER_WAYS = "use --stdin or --from-file FILE"
 
 DETAILS = """\
@@ -113,14 +112,9 @@ def _value(options: Namespace, memory: SecretMemory) -> memoryview:
 def _write(path: str, label: str, name: str, value: memoryview, memory: SecretMemory) -> None:
     from sindri.formats.dotenv import DotenvSyntaxError, DotenvValueError, replace_value
 
+    present = read_env_file(label, path, memory)
     try:
-        present, _ = read_secret_file(path, memory, limit_bytes=_ENV_FILE_LIMIT_BYTES)
-    except FileNotFoundError:
-        present = memoryview(b"")
-    except OSError as error:
-        raise EnvFileError(f"Cannot read {label}: {describe_os_error(error)}", subject=f"File: {path}") from None
-    try:
-        chunks = replace_value(present, name, value)
+        chunks = replace_value(memoryview(b"") if present is None else present, name, value)
     except DotenvSyntaxError as error:
         raise EnvFileError(f"Cannot read {label}:{error.line}: {error.reason}", hint="nothing was changed") from None
     except DotenvValueError as error:

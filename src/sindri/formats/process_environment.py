@@ -1,6 +1,7 @@
-"""What the environment of a process can carry on Linux: execve(2), "Limits on size of arguments and environment".
+"""What the environment of a container can carry, whatever the target is, and the names that mean something there.
 
-And what that of a container can: the same, less what is lost on the way there, whatever the target is.
+Limits are those of execve(2), "Limits on size of arguments and environment", less what is lost on the way into a
+container. For a program that is started here the room `process` checks by itself.
 """
 
 from __future__ import annotations
@@ -14,12 +15,6 @@ LONGEST_STRING_BYTES = 131_072
 
 POINTER_BYTES = 8
 """What the kernel counts for each string beside its bytes."""
-
-RESERVE_BYTES = 2 * 4096
-"""Room for what the kernel adds by itself: the program's path and, for a script, that of its interpreter."""
-
-HINT = 'use "source: file" with a mountPath'
-"""The way out for a value that an environment cannot carry."""
 
 _WAY_OUT = 'Use "source: file" with a mountPath.'
 
@@ -45,33 +40,6 @@ _UTF8 = (
     rb"|(?:\xe0[\xa0-\xbf]|\xed[\x80-\x9f]|[\xe1-\xec\xee\xef][\x80-\xbf])[\x80-\xbf]"
     rb"|(?:\xf0[\x90-\xbf]|\xf4[\x80-\x8f]|[\xf1-\xf3][\x80-\xbf])[\x80-\xbf]{2}){1,1000}"
 )
-
-
-def refusal(name: str, value: bytes) -> str | None:
-    """Return why `execve` cannot carry *name* with *value*, or None. The reason holds nothing of the value."""
-    if not name or "=" in name or "\0" in name:
-        return "no environment variable can have this name"
-    if b"\0" in value:
-        return "it contains a NUL byte, which no environment variable can hold"
-    size_bytes = _string_bytes(name.encode("utf-8", "surrogateescape"), value)
-    if size_bytes > LONGEST_STRING_BYTES:
-        return f"it is {len(value)} bytes; Linux allows at most {LONGEST_STRING_BYTES - 1} for NAME=VALUE"
-    return None
-
-
-def total_refusal(
-    pairs: Iterable[tuple[bytes, bytes]], *, limit_bytes: int, arguments: Iterable[bytes] = ()
-) -> str | None:
-    """Return why a process cannot be started with *pairs* as its whole environment, or None.
-
-    *pairs* holds the inherited variables too. *limit_bytes* is `os.sysconf("SC_ARG_MAX")`, which *arguments*, the
-    command's, share with the environment.
-    """
-    total_bytes = RESERVE_BYTES + sum(_string_bytes(name, value) + POINTER_BYTES for name, value in pairs)
-    total_bytes += sum(len(argument) + 1 + POINTER_BYTES for argument in arguments)
-    if total_bytes > limit_bytes:
-        return f"environment and arguments need {total_bytes} bytes together; this system allows {limit_bytes}"
-    return None
 
 
 def container_refusal(name: str, value: bytes | memoryview, *, carrier: str) -> str | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from sindri.errors import UsageError
 from sindri.model import Value
+from sindri.registry import load_registered
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -171,19 +172,9 @@ def build_provider(name: str) -> Provider:
     """
     if name == "packer":
         raise UsageError("packer builds images and is no deployment", hint="`sindri vm build` is for that")
-    module = BUILT_IN.get(name) or _third_party(name)
+    module = load_registered(name, BUILT_IN, ENTRY_POINTS)
     if module is None:
         words = "is not supported by this version" if name in KNOWN_ELSEWHERE else "is no provider"
         raise UsageError(f"Cannot deploy: {name} {words}", hint=f"this version deploys to {', '.join(BUILT_IN)}")
-    import importlib
-
-    provider: Provider = importlib.import_module(module).build()
+    provider: Provider = module.build()
     return provider
-
-
-def _third_party(name: str) -> str | None:
-    from importlib.metadata import entry_points
-
-    for entry in entry_points(group=ENTRY_POINTS, name=name):
-        return entry.value
-    return None
